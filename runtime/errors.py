@@ -1,0 +1,57 @@
+"""The one error hierarchy of all packages.
+
+Every error also derives from the builtin that fits, so `except ValueError` works as expected. A message names the
+tensor or file, what was received, what was expected and what to do next.
+"""
+
+
+class Pix2rtError(Exception):
+    """Base of every error that this project raises on purpose."""
+
+
+class InputError(Pix2rtError, ValueError):
+    """An array or option of the caller does not fit what the engine takes."""
+
+
+class StyleError(InputError):
+    """A style was asked for that the engine, the class or the label map does not have."""
+
+
+class MissingFileError(Pix2rtError, FileNotFoundError):
+    """A file that the caller named is not there, or is a directory."""
+
+
+class ImageFileError(Pix2rtError, ValueError):
+    """A file is not the image or map it should be: corrupt, a palette picture, a JPEG of labels, …"""
+
+
+class OutputError(Pix2rtError, OSError):
+    """A result cannot be written where the caller wants it."""
+
+
+class EngineFormatError(Pix2rtError, ValueError):
+    """An engine file is truncated, foreign, tampered with or of a newer format."""
+
+
+class DeviceError(Pix2rtError, RuntimeError):
+    """The device, provider or library that the caller named is not available."""
+
+
+class CheckpointError(Pix2rtError, ValueError):
+    """A checkpoint is truncated, foreign, of a newer format, or does not fit its architecture."""
+
+
+class DataError(Pix2rtError, ValueError):
+    """A training data folder is empty, or its files do not match or cannot be read."""
+
+
+class TrainingError(Pix2rtError, RuntimeError):
+    """Training cannot go on: options that contradict the run folder, or losses that are no longer finite."""
+
+
+class ExportError(Pix2rtError, ValueError):
+    """A checkpoint cannot become an engine of the requested form."""
+
+
+class ParityError(ExportError):
+    """The exported engine does not reproduce the checkpoint, so it was not written."""
