@@ -1,0 +1,1 @@
+"""Makes checkpoints: networks, losses, data and the training loop of every family."""

@@ -1,0 +1,228 @@
+"""The pix2pixHD generator (section 3.2, G = {G1, G2}) and instance encoder (section 3.4)."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+IMAGE_NC = 3
+# Bounds of what a file may ask for: far above any network in use, low enough that nobody's file fills the memory.
+_LIMITS = {
+    "label_nc": 256,
+    "feat_num": 256,
+    "ngf": 1024,
+    "n_downsample": 8,
+    "n_blocks": 64,
+    "n_enhancers": 4,
+    "n_blocks_local": 64,
+    "nef": 256,
+    "n_downsample_encoder": 8,
+}
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """Everything that shapes the inference networks. Defaults are the paper's 1024×512 global generator.
+
+    Attributes:
+        label_nc: classes of the label map; 0 where the input is an RGB image.
+        use_edges: whether the instance boundary map is an input channel.
+        feat_num: channels of the instance features; 0 without an encoder.
+        ngf: width of the front convolution at full resolution.
+        n_downsample: stride-2 convolutions of the global generator.
+        n_blocks: residual blocks of the global generator.
+        n_enhancers: local enhancers; each doubles both sides. The global generator then has width ngf · 2^n_enhancers.
+        n_blocks_local: residual blocks of each enhancer.
+        nef: width of the encoder's front convolution.
+        n_downsample_encoder: stride-2 convolutions of the encoder.
+    """
+
+    label_nc: int = 35
+    use_edges: bool = True
+    feat_num: int = 0
+    ngf: int = 64
+    n_downsample: int = 4
+    n_blocks: int = 9
+    n_enhancers: int = 0
+    n_blocks_local: int = 3
+    nef: int = 16
+    n_downsample_encoder: int = 4
+
+    def __post_init__(self) -> None:
+        for name, limit in _LIMITS.items():
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= limit:
+                raise ValueError(f"architecture: {name} is {value!r}, expected an integer from 0 to {limit}")
+        if not isinstance(self.use_edges, bool) or min(self.ngf, self.nef) < 1:
+            raise ValueError("architecture: use_edges must be true or false, ngf and nef at least 1")
+
+    @property
+    def input_nc(self) -> int:
+        """Channels of the generator's input: [one-hot labels or RGB][edges][features]."""
+        return (self.label_nc or IMAGE_NC) + int(self.use_edges) + self.feat_num
+
+    @property
+    def size_multiple(self) -> int:
+        """Image height and width must be multiples of this."""
+        encoder = self.n_downsample_encoder if self.feat_num else 0
+        return int(2 ** max(self.n_downsample + self.n_enhancers, encoder))
+
+
+def build(architecture: Architecture) -> dict[str, nn.Module]:
+    """The networks a pix2pixHD checkpoint holds: "generator", and "encoder" where there are features."""
+    networks: dict[str, nn.Module] = {"generator": Generator(architecture)}
+    if architecture.feat_num:
+        networks["encoder"] = Encoder(architecture)
+    return networks
+
+
+def conv_norm_relu(input_nc: int, output_nc: int, kernel: int, stride: int = 1, padding: int = 0) -> list[nn.Module]:
+    return [nn.Conv2d(input_nc, output_nc, kernel, stride, padding), nn.InstanceNorm2d(output_nc), nn.ReLU()]
+
+
+def front(input_nc: int, ngf: int) -> list[nn.Module]:
+    """7×7 convolution at full resolution, reflection padding."""
+    return [nn.ReflectionPad2d(3), *conv_norm_relu(input_nc, ngf, 7)]
+
+
+def halve(nc: int) -> list[nn.Module]:
+    """Stride-2 convolution: half the size, twice the channels."""
+    return conv_norm_relu(nc, 2 * nc, 3, stride=2, padding=1)
+
+
+def double(nc: int) -> list[nn.Module]:
+    """Stride-2 transposed convolution: twice the size, half the channels."""
+    up = nn.ConvTranspose2d(nc, nc // 2, 3, stride=2, padding=1, output_padding=1)
+    return [up, nn.InstanceNorm2d(nc // 2), nn.ReLU()]
+
+
+def to_image(nc: int, output_nc: int) -> nn.Sequential:
+    """7×7 convolution to values in [−1, 1]."""
+    return nn.Sequential(nn.ReflectionPad2d(3), nn.Conv2d(nc, output_nc, 7), nn.Tanh())
+
+
+class ResidualBlock(nn.Module):
+    """x + conv3(relu(conv3(x))), reflection padding, InstanceNorm without affine parameters."""
+
+    def __init__(self, nc: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.ReflectionPad2d(1),
+            *conv_norm_relu(nc, nc, 3),
+            nn.ReflectionPad2d(1),
+            nn.Conv2d(nc, nc, 3),
+            nn.InstanceNorm2d(nc),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.layers(x)
+
+
+class LocalEnhancer(nn.Module):
+    """G2: its front's features plus the coarser generator's last feature map, residual blocks, upsampling."""
+
+    def __init__(self, input_nc: int, ngf: int, n_blocks: int) -> None:
+        super().__init__()
+        self.front = nn.Sequential(*front(input_nc, ngf), *halve(ngf))
+        self.blocks = nn.Sequential(*(ResidualBlock(2 * ngf) for _ in range(n_blocks)), *double(2 * ngf))
+
+    def forward(self, x: Tensor, coarse: Tensor) -> Tensor:
+        """Input [N, input_nc, H, W] and features [N, 2·ngf, H/2, W/2] → [N, ngf, H, W]."""
+        return self.blocks(self.front(x) + coarse)
+
+
+class Generator(nn.Module):
+    """Coarse-to-fine generator with any number of local enhancers.
+
+    `use_checkpointing` recomputes activations in the backward pass: about a third more time, a fraction of the memory.
+    """
+
+    def __init__(self, architecture: Architecture) -> None:
+        super().__init__()
+        a = architecture
+        nc = a.ngf * 2**a.n_enhancers
+        layers = front(a.input_nc, nc)
+        for _ in range(a.n_downsample):
+            layers += halve(nc)
+            nc *= 2
+        layers += [ResidualBlock(nc) for _ in range(a.n_blocks)]
+        for _ in range(a.n_downsample):
+            layers += double(nc)
+            nc //= 2
+        self.trunk = nn.Sequential(*layers)
+        widths = [a.ngf * 2**level for level in reversed(range(a.n_enhancers))]
+        self.enhancers = nn.ModuleList(LocalEnhancer(a.input_nc, width, a.n_blocks_local) for width in widths)
+        self.head = to_image(a.ngf, IMAGE_NC)
+        self.use_checkpointing = False
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Encoded labels [N, input_nc, H, W] → image [N, 3, H, W] in [−1, 1]."""
+        pyramid = [x]
+        for _ in self.enhancers:
+            pyramid.append(F.avg_pool2d(pyramid[-1], 3, stride=2, padding=1, count_include_pad=False))
+        features = self._run(self.trunk, pyramid.pop())
+        for enhancer in cast(Iterable[LocalEnhancer], self.enhancers):
+            features = self._run(enhancer.front, pyramid.pop()) + features
+            features = self._run(enhancer.blocks, features)
+        return self.head(features)
+
+    def _run(self, layers: nn.Sequential, x: Tensor) -> Tensor:
+        if not (self.use_checkpointing and self.training):
+            return layers(x)
+        for segment in _segments(layers):
+            x = checkpoint(segment, x, use_reentrant=False)
+        return x
+
+    def freeze_global(self) -> None:
+        """Keep the global generator as it is while the enhancers train (the paper's second stage)."""
+        self.trunk.requires_grad_(False)
+
+
+def _segments(layers: nn.Sequential) -> Iterator[nn.Sequential]:
+    """Cut at residual blocks and after each activation: the places where a small tensor crosses."""
+    segment: list[nn.Module] = []
+    for layer in layers:
+        segment.append(layer)
+        if isinstance(layer, nn.ReLU | ResidualBlock):
+            yield nn.Sequential(*segment)
+            segment = []
+    if segment:
+        yield nn.Sequential(*segment)
+
+
+class Encoder(nn.Module):
+    """Instance encoder E: image → features. `instance_means` of its output is what the generator gets."""
+
+    def __init__(self, architecture: Architecture) -> None:
+        super().__init__()
+        nc = architecture.nef
+        layers = front(IMAGE_NC, nc)
+        for _ in range(architecture.n_downsample_encoder):
+            layers += halve(nc)
+            nc *= 2
+        for _ in range(architecture.n_downsample_encoder):
+            layers += double(nc)
+            nc //= 2
+        self.layers = nn.Sequential(*layers, *to_image(nc, architecture.feat_num))
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Image [N, 3, H, W] in [−1, 1] → features [N, feat_num, H, W] in [−1, 1]."""
+        return self.layers(image)
+
+
+def initialise(module: nn.Module) -> None:
+    """The reference code's initial weights: convolutions from N(0, 0.02), biases zero."""
+    for layer in module.modules():
+        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
+            nn.init.normal_(layer.weight, 0.0, 0.02)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
+
+
+def to_unit_range(image: Tensor) -> Tensor:
+    """uint8 pixels [N, H, W, 3] → float32 [N, 3, H, W] in [−1, 1]."""
+    return image.permute(0, 3, 1, 2).to(torch.float32) / 127.5 - 1.0
