@@ -1,0 +1,1 @@
+"""Checkpoints that other projects made, turned into ours. One file a project."""
