@@ -1,0 +1,73 @@
+"""Reading training images and changing their size: photos smoothly, maps by nearest neighbour."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from runtime.errors import DataError, InputError
+from runtime.labels import LabelSpec
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
+
+
+def list_images(folder: Path) -> list[Path]:
+    """The images directly in `folder`, by name."""
+    return sorted(
+        path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+    )
+
+
+def read_photo(path: Path) -> NDArray[np.uint8]:
+    """An image as RGB uint8 [H, W, 3]; grey, palette, alpha and CMYK pictures are converted."""
+    return np.array(_open(path).convert("RGB"))
+
+
+def read_map(path: Path, labels: LabelSpec | None = None) -> NDArray[np.int32]:
+    """A map of ids, int32 [H, W]; a palette PNG's indices are its ids.
+
+    Args:
+        path: the image.
+        labels: class table whose colours a colour picture may use instead of ids.
+
+    Raises:
+        DataError: it is a colour picture that the class table does not explain.
+    """
+    image = _open(path)
+    if image.mode in ("L", "P", "I", "I;16", "I;16B", "1"):
+        return np.array(image).astype(np.int32)
+    if labels is None:
+        raise DataError(f"{path} is a colour picture (mode {image.mode}), expected ids in one channel")
+    try:
+        return labels.ids_from_palette(np.array(image.convert("RGB"))).astype(np.int32)
+    except InputError as error:
+        raise DataError(f"{path}: {error}") from error
+
+
+def _open(path: Path) -> Image.Image:
+    try:
+        image = Image.open(path)
+        image.load()
+    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise DataError(f"{path} cannot be read as an image: {error}; replace or remove it") from error
+    return image
+
+
+def resize_photo(photo: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """To [H, W] = `size`, averaging where it shrinks."""
+    if photo.shape[:2] == size:
+        return photo
+    method = cv2.INTER_AREA if size[0] < photo.shape[0] else cv2.INTER_CUBIC
+    return np.asarray(cv2.resize(photo, size[::-1], interpolation=method), np.uint8)
+
+
+def resize_map(ids: NDArray[np.int32], size: tuple[int, int]) -> NDArray[np.int32]:
+    """To [H, W] = `size`, nearest neighbour at pixel centres."""
+    if ids.shape == size:
+        return ids
+    rows = ((np.arange(size[0]) + 0.5) * ids.shape[0] / size[0]).astype(np.intp)
+    columns = ((np.arange(size[1]) + 0.5) * ids.shape[1] / size[1]).astype(np.intp)
+    sized: NDArray[np.int32] = ids[rows[:, None], columns]
+    return sized
