@@ -1,0 +1,183 @@
+"""The training loop of every family: mixed precision and several GPUs through accelerate, resumption, logs."""
+
+import json
+import math
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import DistributedDataParallelKwargs
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+from torch.utils.tensorboard import SummaryWriter
+
+from runtime.errors import TrainingError
+from runtime.files import atomic_path
+from training.checkpoint import save_checkpoint
+from training.data import ResumableBatches, steps_per_epoch
+from training.options import LoopOptions
+from training.state import CHECKPOINT_FILE, load_state, save_state
+from training.system import System
+
+LOG_FILE = "losses.jsonl"
+
+
+class Trainer:
+    """Runs a system to its last step.
+
+    Args:
+        system: the family in training.
+        options: of the loop.
+        folder: run folder; holds the checkpoint, the resumable state, the losses (one JSON line each) and TensorBoard's
+            files. A folder that holds a state is resumed.
+    """
+
+    def __init__(self, system: System, options: LoopOptions, folder: Path) -> None:
+        self.system, self.options, self.folder = system, options, folder
+        # InstanceNorm has no buffers to synchronise, and frozen stages leave parameters out.
+        kwargs = DistributedDataParallelKwargs(broadcast_buffers=False)
+        self.accelerator = Accelerator(mixed_precision=options.precision, kwargs_handlers=[kwargs])
+        together = options.batch_size * self.accelerator.num_processes
+        self.per_epoch = steps_per_epoch(len(system.dataset), together)  # type: ignore[arg-type]
+        self.total_steps = (options.epochs + options.decay_epochs) * self.per_epoch
+        self.optimizers: dict[str, Any] = {}
+        self.modules: dict[str, nn.Module] = {}
+        for role, module in system.roles.items():
+            trained = [p for p in module.parameters() if p.requires_grad]
+            optimizer = torch.optim.Adam(trained, lr=options.lr, betas=(options.beta1, options.beta2))
+            self.modules[role], self.optimizers[role] = self.accelerator.prepare(module, optimizer)
+        self.step = self._resume()
+
+    def run(self) -> None:
+        """Train to the end, then let the system finish its checkpoint (style bank)."""
+        start = self.step
+        self._keep_logs_until(start)
+        writer = SummaryWriter(self.folder, purge_step=start) if self.accelerator.is_main_process else None
+        with _progress(self.accelerator.is_main_process) as progress:
+            bar = progress.add_task("training", total=self.total_steps, completed=start, speed=0.0, losses="")
+            for batch in self._batches(range(start, self.total_steps)):
+                losses = self._train_step(batch)
+                self.step += 1
+                speed = (progress.tasks[bar].speed or 0.0) * self.options.batch_size * self.accelerator.num_processes
+                progress.update(bar, advance=1, speed=speed)
+                if self.step % self.options.log_every == 0:
+                    values = self._log(losses, writer)
+                    progress.update(bar, losses=" ".join(f"{name} {value:.3f}" for name, value in values.items()))
+                if writer and self.step % self.options.sample_every == 0:
+                    writer.add_image("input, synthesised, real", self._sample(batch), self.step, dataformats="HWC")
+                if self.step % self.options.save_every == 0:
+                    self._save()
+            if self.accelerator.is_main_process:
+                self._finish(progress)
+        self.accelerator.wait_for_everyone()
+        if writer:
+            writer.close()
+
+    def _batches(self, steps: range) -> DataLoader[dict[str, Tensor]]:
+        a, o = self.accelerator, self.options
+        length = len(self.system.dataset)  # type: ignore[arg-type]
+        order = ResumableBatches(length, o.batch_size, o.seed, steps, a.process_index, a.num_processes)
+        workers = min(o.workers, len(steps))
+        return DataLoader(
+            self.system.dataset, batch_sampler=order, num_workers=workers, pin_memory=a.device.type == "cuda"
+        )
+
+    def _train_step(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        lr = self.options.lr_at(self.step, self.per_epoch)
+        for optimizer in self.optimizers.values():
+            for group in optimizer.param_groups:
+                group["lr"] = lr
+        on_device = {key: value.to(self.accelerator.device, non_blocking=True) for key, value in batch.items()}
+        with self.accelerator.autocast():
+            return self.system.step(on_device, self.modules, self._update)
+
+    def _update(self, role: str, loss: Tensor) -> None:
+        optimizer = self.optimizers[role]
+        optimizer.zero_grad(set_to_none=True)
+        self.accelerator.backward(loss)
+        optimizer.step()
+
+    def _log(self, losses: Mapping[str, Tensor], writer: SummaryWriter | None) -> dict[str, float]:
+        values = {name: float(loss) for name, loss in losses.items()}
+        wrong = [name for name, value in values.items() if not math.isfinite(value)]
+        if wrong:
+            raise TrainingError(
+                f"step {self.step}: {', '.join(wrong)} is no longer finite; the last checkpoint is kept. "
+                "Train on with a lower --lr, or --precision bf16 instead of fp16"
+            )
+        if writer:
+            for name, value in values.items():
+                writer.add_scalar(name, value, self.step)
+            with (self.folder / LOG_FILE).open("a") as stream:
+                stream.write(json.dumps({"step": self.step, **values}) + "\n")
+        return values
+
+    def _sample(self, batch: Mapping[str, Tensor]) -> Any:
+        device = self.accelerator.device
+        return self.system.sample({key: value.to(device) for key, value in batch.items()})
+
+    def _save(self) -> None:
+        if not self.accelerator.is_main_process:
+            return
+        scaler = self.accelerator.scaler
+        rest = {
+            "optimizers": {role: optimizer.state_dict() for role, optimizer in self.optimizers.items()},
+            "scaler": scaler.state_dict() if scaler else None,
+            "random": torch.get_rng_state(),
+        }
+        save_state(self.folder, self.step, self.system.roles, rest)
+        save_checkpoint(self.system.checkpoint(self.step), self.folder / CHECKPOINT_FILE)
+
+    def _resume(self) -> int:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if self.accelerator.is_main_process:
+            for leftover in self.folder.glob(".*.partial*"):  # of a run that was killed while it wrote
+                leftover.unlink(missing_ok=True)
+        state = load_state(self.folder)
+        if state is None:
+            return 0
+        for role, module in self.system.roles.items():
+            module.load_state_dict(state["roles"][role])
+            self.optimizers[role].load_state_dict(state["optimizers"][role])
+        if self.accelerator.scaler and state["scaler"]:
+            self.accelerator.scaler.load_state_dict(state["scaler"])
+        torch.set_rng_state(state["random"])
+        return int(state["step"])
+
+    def _keep_logs_until(self, step: int) -> None:
+        """Drop what a killed run logged after its last save: those steps are about to run again."""
+        path = self.folder / LOG_FILE
+        if not (self.accelerator.is_main_process and path.is_file()):
+            return
+        kept = []
+        for line in path.read_text().splitlines():
+            with suppress(ValueError, KeyError):
+                if json.loads(line)["step"] <= step:
+                    kept.append(line + "\n")
+        with atomic_path(path) as temporary:
+            temporary.write_text("".join(kept))
+
+    def _finish(self, progress: Progress) -> None:
+        self._save()
+        bar = progress.add_task("style bank", total=1.0, speed=0.0, losses="")
+        checkpoint = self.system.finish(
+            self.system.checkpoint(self.step), lambda done: progress.update(bar, completed=done)
+        )
+        progress.update(bar, completed=1.0)
+        save_checkpoint(checkpoint, self.folder / CHECKPOINT_FILE)
+
+
+def _progress(shown: bool) -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[speed]:.2f} images/s  {task.fields[losses]}"),
+        disable=not shown,
+    )

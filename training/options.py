@@ -1,0 +1,94 @@
+"""Options of a training run, declared once as dataclass fields: the command line and the run folder follow."""
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from runtime.errors import TrainingError
+from runtime.files import atomic_path
+
+OPTIONS_FILE = "options.json"
+# What may change between the start of a run and its resumption without changing its result.
+RESUMABLE = ("workers", "save_every", "log_every", "sample_every")
+
+
+def option(default: Any, help: str) -> Any:
+    """A dataclass field that is also a command-line option."""
+    return field(default=default, metadata={"help": help})
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoopOptions:
+    """What the training loop needs to know, for every family."""
+
+    data: str = option("", "folder of training data")
+    split: str = option("train", "which part of the data folder to train on")
+    init: str = option("", "start from this checkpoint or run folder")
+    batch_size: int = option(1, "images per step and process")
+    epochs: int = option(100, "passes over the data at the full learning rate")
+    decay_epochs: int = option(100, "further passes while the learning rate falls linearly to zero")
+    lr: float = option(2e-4, "learning rate of Adam")
+    beta1: float = option(0.5, "first momentum of Adam")
+    beta2: float = option(0.999, "second momentum of Adam")
+    precision: str = option("no", "mixed precision: no, bf16 or fp16")
+    seed: int = option(0, "seed of weights, order and augmentation")
+    workers: int = option(2, "processes that load data; 0 loads in the training process")
+    save_every: int = option(500, "steps between checkpoints")
+    log_every: int = option(10, "steps between logged losses")
+    sample_every: int = option(500, "steps between sample images in TensorBoard")
+
+    def __post_init__(self) -> None:
+        for name in ("batch_size", "save_every", "log_every", "sample_every"):
+            require(getattr(self, name) >= 1, f"{name} is {getattr(self, name)}, expected at least 1")
+        require(self.epochs >= 0 and self.decay_epochs >= 0, "epochs and decay_epochs must not be negative")
+        require(self.epochs + self.decay_epochs > 0, "epochs and decay_epochs are both 0: nothing to train")
+        require(self.lr > 0, f"lr is {self.lr}, expected a positive number")
+        require(self.precision in ("no", "bf16", "fp16"), f"precision is {self.precision!r}, expected no, bf16 or fp16")
+
+    def lr_at(self, step: int, steps_per_epoch: int) -> float:
+        """Constant for `epochs`, then one linear step down per epoch, reaching zero after `decay_epochs`."""
+        late = step // steps_per_epoch - self.epochs + 1
+        return self.lr * min(1.0, 1.0 - max(0, late) / (self.decay_epochs + 1))
+
+
+def require(condition: bool, message: str) -> None:
+    if not condition:
+        raise TrainingError(f"option {message}")
+
+
+OptionsT = TypeVar("OptionsT", bound=LoopOptions)
+
+
+def resolve(
+    kind: type[OptionsT], presets: Mapping[str, Mapping[str, Any]], preset: str, given: Mapping[str, Any]
+) -> OptionsT:
+    """Defaults, overridden by the preset, overridden by what the user gave (None = not given)."""
+    if preset not in presets:
+        raise TrainingError(f"unknown preset {preset!r}; choose one of {', '.join(presets)}")
+    return kind(**{**presets[preset], **{name: value for name, value in given.items() if value is not None}})
+
+
+def save_options(options: LoopOptions, preset: str, folder: Path) -> None:
+    """Write the resolved options into the run folder; refuse to resume a run under other ones.
+
+    Raises:
+        TrainingError: the folder holds a run with other options; they are listed.
+    """
+    path = folder / OPTIONS_FILE
+    document = {"preset": preset, **dataclasses.asdict(options)}
+    if path.is_file():
+        try:
+            before = json.loads(path.read_text())
+        except ValueError as error:
+            raise TrainingError(f"{path} is damaged ({error}); train into a new folder") from error
+        changed = [name for name in document if name not in RESUMABLE and before.get(name) != document[name]]
+        if changed:
+            listed = ", ".join(f"{name} {before.get(name)!r} → {document[name]!r}" for name in changed)
+            raise TrainingError(
+                f"{folder} holds a run with other options ({listed}); train into a new folder to change them"
+            )
+    with atomic_path(path) as temporary:
+        temporary.write_text(json.dumps(document, indent=2) + "\n")

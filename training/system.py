@@ -1,0 +1,63 @@
+"""What the loop, the command line and the checkpoint need of a family: one class per file in `training/systems`."""
+
+import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+
+from training.checkpoint import Checkpoint
+
+# update(role, loss): backward through `loss` and one optimiser step for the role's parameters.
+Update = Callable[[str, Tensor], None]
+Batch = Mapping[str, Tensor]
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """One held-out item: RGB uint8 [H, W, 3] each."""
+
+    name: str
+    input_picture: NDArray[np.uint8]
+    fake_image: NDArray[np.uint8]
+    real_image: NDArray[np.uint8]
+
+
+class System(Protocol):
+    """A family in training.
+
+    Attributes:
+        roles: what one optimiser each trains: "generator" (all that inference needs) and "discriminator".
+        dataset: maps (epoch, index) to an item.
+    """
+
+    roles: dict[str, nn.Module]
+    dataset: Dataset[Any]
+
+    def step(self, batch: Batch, modules: Mapping[str, nn.Module], update: Update) -> dict[str, Tensor]:
+        """One training step; `modules` are the roles, wrapped for several GPUs. Returns detached losses by name."""
+        ...
+
+    def sample(self, batch: Batch) -> NDArray[np.uint8]:
+        """Picture of the first item: input | synthesised | real, RGB uint8 [H, 3·W, 3]."""
+        ...
+
+    def checkpoint(self, step: int) -> Checkpoint:
+        """What inference needs, after `step` steps."""
+        ...
+
+    def finish(self, checkpoint: Checkpoint, progress: Callable[[float], None]) -> Checkpoint:
+        """Work over the whole data set after the last step, such as the style bank."""
+        ...
+
+
+def family_system(family: str) -> ModuleType:
+    """The package training.systems.<family>, which offers `Options`, `PRESETS`, `create(options) -> System` and
+    `held_out(checkpoint, data, split, styles) -> Iterator[HeldOut]`.
+    """
+    return importlib.import_module(f"training.systems.{family}")

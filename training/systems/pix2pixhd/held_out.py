@@ -1,0 +1,71 @@
+"""Synthesis of held-out items from a checkpoint, for evaluation."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from runtime.errors import CheckpointError, InputError
+from training.checkpoint import Checkpoint
+from training.data.augmentation import Augmentation
+from training.data.label_maps import LabelMaps, find_samples
+from training.networks.label_encoding import instance_means
+from training.networks.pix2pixhd import to_unit_range
+from training.system import HeldOut
+from training.systems.pix2pixhd.system import encode_condition
+
+STYLES = ("encoded", "sampled")
+
+
+def held_out(checkpoint: Checkpoint, data: Path, split: str, styles: str) -> Iterator[HeldOut]:
+    """Synthesise every item of `data`'s `split`.
+
+    Args:
+        checkpoint: of pix2pixHD.
+        data: data folder (training/data/label_maps.py).
+        split: part of the folder.
+        styles: "encoded" from the real photo, or "sampled" per instance from the style bank with seed 0.
+    """
+    if styles not in STYLES:
+        raise InputError(f"styles is {styles!r}, expected {' or '.join(STYLES)}")
+    a = checkpoint.architecture
+    networks = checkpoint.build()
+    samples = find_samples(data, split, a.label_nc, a.use_edges or a.feat_num > 0)
+    dataset = LabelMaps(samples, a.label_nc, Augmentation(flip=False, multiple=a.size_multiple))
+    for index, sample in enumerate(samples):
+        item = dataset[0, index]
+        condition = item["condition"].numpy()
+        picture = condition if dataset.labels is None else dataset.labels.colourise(condition.astype(np.uint8))
+        fake = synthesise(networks, checkpoint, {key: value.unsqueeze(0) for key, value in item.items()}, styles)
+        yield HeldOut(sample.name, picture, fake, item["real_image"].numpy())
+
+
+@torch.no_grad()
+def synthesise(
+    networks: dict[str, nn.Module], checkpoint: Checkpoint, batch: dict[str, Tensor], styles: str
+) -> NDArray[np.uint8]:
+    """One item → uint8 [H, W, 3], truncated as in the engines."""
+    parts = [encode_condition(batch, checkpoint.architecture)]
+    if "encoder" in networks and styles == "encoded":
+        parts.append(instance_means(networks["encoder"](to_unit_range(batch["real_image"])), batch["inst_map"]))
+    elif "encoder" in networks:
+        parts.append(_sampled_styles(checkpoint, batch))
+    image = networks["generator"](torch.cat(parts, 1))[0]
+    return (127.5 * image + 127.5).clamp(0, 255).byte().permute(1, 2, 0).numpy()
+
+
+def _sampled_styles(checkpoint: Checkpoint, batch: dict[str, Tensor]) -> Tensor:
+    if not checkpoint.styles:
+        raise CheckpointError("the checkpoint has no style bank: its training has not finished; use --styles encoded")
+    random = np.random.default_rng(0)
+    _, height, width = batch["inst_map"].shape
+    features = torch.zeros(1, checkpoint.architecture.feat_num, height, width)
+    for instance in batch["inst_map"].unique():
+        mask = batch["inst_map"][0] == instance
+        bank = checkpoint.styles.get(int(batch["condition"][0][mask][0]))
+        if bank is not None:
+            features[0][:, mask] = bank[random.integers(len(bank))].unsqueeze(1)
+    return features

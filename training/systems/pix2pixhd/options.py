@@ -1,0 +1,81 @@
+"""Options and presets of pix2pixHD training; the presets are the paper's stages and two small ones."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from training.data.augmentation import Augmentation, parse_size
+from training.losses import GAN_MODES
+from training.networks.pix2pixhd import Architecture
+from training.options import LoopOptions, option, require
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options(LoopOptions):
+    """Options of pix2pixHD; defaults are the reference code's."""
+
+    label_nc: int = option(35, "classes of the label maps; 0 for RGB inputs")
+    use_edges: bool = option(True, "feed the instance boundary map")
+    feat_num: int = option(0, "channels of instance features; 0 trains no encoder")
+    ngf: int = option(64, "width of the generator at full resolution")
+    n_downsample: int = option(4, "stride-2 convolutions of the global generator")
+    n_blocks: int = option(9, "residual blocks of the global generator")
+    n_enhancers: int = option(0, "local enhancers; each doubles the resolution")
+    n_blocks_local: int = option(3, "residual blocks of each enhancer")
+    nef: int = option(16, "width of the encoder")
+    n_downsample_encoder: int = option(4, "stride-2 convolutions of the encoder")
+    ndf: int = option(64, "width of the discriminators")
+    n_layers: int = option(3, "stride-2 layers of the discriminators")
+    num_scales: int = option(2, "discriminators at scales 1, ½, ¼ …")
+    fix_global: bool = option(False, "train only the enhancers")
+    gan_mode: str = option("lsgan", "lsgan or vanilla")
+    lambda_feature: float = option(10.0, "weight of the feature-matching loss")
+    lambda_perceptual: float = option(10.0, "weight of the VGG19 loss, where --vgg is given")
+    vgg: str = option("", "VGG19 weights (.pth or .safetensors) for the perceptual loss")
+    n_styles: int = option(10, "K-means centres per class in the style bank")
+    resize: str = option("", "HEIGHTxWIDTH every item is brought to; empty keeps the stored size")
+    min_scale: float = option(1.0, "random shrinking down to this factor before the crop; 1 = off")
+    crop: str = option("", "HEIGHTxWIDTH of a random window; empty takes the whole image")
+    flip: bool = option(True, "mirror half of the items")
+    checkpointing: bool = option(False, "recompute activations in the backward pass to save memory")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(self.gan_mode in GAN_MODES, f"gan_mode is {self.gan_mode!r}, expected one of {', '.join(GAN_MODES)}")
+        require(0 < self.min_scale <= 1, f"min_scale is {self.min_scale}, expected a factor above 0, up to 1")
+        require(not self.fix_global or self.n_enhancers > 0, "fix_global needs n_enhancers of at least 1")
+        require(not self.fix_global or bool(self.init), "fix_global needs --init: the trained global generator")
+
+    @property
+    def architecture(self) -> Architecture:
+        fields = Architecture.__dataclass_fields__
+        return Architecture(**{name: getattr(self, name) for name in fields})
+
+    @property
+    def augmentation(self) -> Augmentation:
+        multiple = self.architecture.size_multiple
+        sizes = {"resize": parse_size(self.resize), "crop": parse_size(self.crop)}
+        for name, size in sizes.items():
+            fits = size is None or all(side % multiple == 0 for side in size) or (name == "resize" and self.crop)
+            require(bool(fits), f"{name} {getattr(self, name)}: sides must be multiples of {multiple}")
+        return Augmentation(min_scale=self.min_scale, flip=self.flip, multiple=multiple, **sizes)
+
+
+# The stages of the paper (section 3.2, "coarse-to-fine generator"), and two small ones of ours.
+_ENHANCED = {"ngf": 32, "n_enhancers": 1, "num_scales": 3, "resize": "1024x2048", "checkpointing": True}
+_SMALL = {"ngf": 8, "n_enhancers": 1, "n_downsample": 3, "n_blocks": 6, "n_blocks_local": 2, "feat_num": 3}
+PRESETS: dict[str, dict[str, Any]] = {
+    "global": {"resize": "512x1024"},
+    "enhancer": {**_ENHANCED, "fix_global": True, "epochs": 50, "decay_epochs": 50},
+    "joint": {**_ENHANCED, "epochs": 50, "decay_epochs": 50},
+    # The engine that ships: 160 scenes of 1024×2048, two hours on two CPU cores.
+    "demo": {
+        **_SMALL,
+        **{"nef": 8, "n_downsample_encoder": 3, "ndf": 32, "num_scales": 3, "min_scale": 0.4, "crop": "320x640"},
+        **{"epochs": 7, "decay_epochs": 7, "lr": 3e-4, "precision": "bf16", "save_every": 100, "sample_every": 100},
+    },
+    "smoke": {
+        **_SMALL,
+        **{"ngf": 4, "n_blocks": 1, "n_blocks_local": 1, "nef": 4, "n_downsample_encoder": 2, "ndf": 4, "n_styles": 3},
+        **{"resize": "64x128", "epochs": 1, "decay_epochs": 1, "save_every": 2, "log_every": 1},
+    },
+}

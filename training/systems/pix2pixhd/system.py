@@ -1,0 +1,162 @@
+"""pix2pixHD in training: the objective of equation 5 with instance features, and the paper's three stages."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from training.checkpoint import Checkpoint, load_strict
+from training.class_tables import class_table
+from training.data.augmentation import Augmentation, parse_size
+from training.data.label_maps import LabelMaps, find_samples
+from training.losses import feature_matching_loss, gan_loss, perceptual_loss
+from training.networks.label_encoding import instance_edges, instance_means, one_hot
+from training.networks.patchgan import MultiScaleDiscriminator
+from training.networks.pix2pixhd import IMAGE_NC, Architecture, Encoder, Generator, initialise, to_unit_range
+from training.networks.vgg import VGG19Features
+from training.state import read_initial
+from training.styles import fit_styles
+from training.system import Batch, Update
+from training.systems.pix2pixhd.options import Options
+
+FAMILY = "pix2pixhd"
+
+
+class Synthesis(nn.Module):
+    """Generator and encoder, which train together; its state dict names are the checkpoint's."""
+
+    def __init__(self, architecture: Architecture) -> None:
+        super().__init__()
+        self.architecture = architecture
+        self.generator = Generator(architecture)
+        self.encoder = Encoder(architecture) if architecture.feat_num else None
+
+    def forward(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+        """Items of `LabelMaps` → condition [N, C, H, W], fake and real image [N, 3, H, W] in [−1, 1]."""
+        real = to_unit_range(batch["real_image"])
+        condition = encode_condition(batch, self.architecture)
+        features = [] if self.encoder is None else [instance_means(self.encoder(real), batch["inst_map"])]
+        return condition, self.generator(torch.cat([condition, *features], 1)), real
+
+
+def encode_condition(batch: Batch, architecture: Architecture) -> Tensor:
+    """What generator and discriminators see of the input: [one-hot labels or RGB][edges]."""
+    condition = batch["condition"]
+    first = one_hot(condition, architecture.label_nc) if architecture.label_nc else to_unit_range(condition)
+    return torch.cat([first, instance_edges(batch["inst_map"])], 1) if architecture.use_edges else first
+
+
+class Pix2PixHD:
+    """A `training.system.System`."""
+
+    def __init__(self, options: Options) -> None:
+        self.options, self.architecture = options, options.architecture
+        a = self.architecture
+        samples = find_samples(Path(options.data), options.split, a.label_nc, a.use_edges or a.feat_num > 0)
+        self.dataset = LabelMaps(samples, a.label_nc, options.augmentation, options.seed)
+        torch.manual_seed(options.seed)
+        synthesis = Synthesis(a)
+        condition_nc = (a.label_nc or IMAGE_NC) + int(a.use_edges)
+        critic = MultiScaleDiscriminator(condition_nc + IMAGE_NC, options.ndf, options.n_layers, options.num_scales)
+        self.roles: dict[str, nn.Module] = {"generator": synthesis, "discriminator": critic}
+        for module in self.roles.values():
+            initialise(module)
+        if options.init:
+            start_from(read_initial(Path(options.init), FAMILY), synthesis, critic)
+        if options.fix_global:
+            synthesis.generator.freeze_global()
+        synthesis.generator.use_checkpointing = options.checkpointing
+        self.vgg = VGG19Features(options.vgg) if options.vgg else None
+
+    def step(self, batch: Batch, modules: Mapping[str, nn.Module], update: Update) -> dict[str, Tensor]:
+        o = self.options
+        condition, fake, real = modules["generator"](batch)
+        pairs = torch.cat([torch.cat([condition, fake.detach()], 1), torch.cat([condition, real], 1)])
+        both = modules["discriminator"](pairs)
+        seen_fake, seen_real = _split(both)
+        judged = self._frozen_critic(torch.cat([condition, fake], 1))
+        losses = {"G_GAN": gan_loss(judged, True, o.gan_mode)}
+        if o.lambda_feature:
+            losses["G_feature_matching"] = o.lambda_feature * feature_matching_loss(judged, seen_real)
+        if self.vgg is not None:
+            vgg = self.vgg.to(fake.device)
+            losses["G_perceptual"] = o.lambda_perceptual * perceptual_loss(vgg(fake), vgg(real))
+        update("generator", torch.stack(list(losses.values())).sum())
+        losses["D_fake"] = gan_loss(seen_fake, False, o.gan_mode)
+        losses["D_real"] = gan_loss(seen_real, True, o.gan_mode)
+        update("discriminator", 0.5 * (losses["D_fake"] + losses["D_real"]))
+        return {name: loss.detach() for name, loss in losses.items()}
+
+    def _frozen_critic(self, pair: Tensor) -> Any:
+        """The discriminator as a loss of the generator: no gradient reaches its own parameters."""
+        critic = self.roles["discriminator"]
+        constants = {name: value.detach() for name, value in critic.named_parameters()}
+        return torch.func.functional_call(critic, constants, (pair,))
+
+    @torch.no_grad()
+    def sample(self, batch: Batch) -> NDArray[np.uint8]:
+        first = {key: value[:1] for key, value in batch.items()}
+        _, fake, real = self.roles["generator"](first)
+        condition = first["condition"][0].cpu().numpy()
+        if self.dataset.labels is not None:
+            condition = self.dataset.labels.colourise(condition.astype(np.uint8))
+        images = [
+            (127.5 * image[0].float() + 127.5).clamp(0, 255).byte().permute(1, 2, 0).cpu().numpy()
+            for image in (fake, real)
+        ]
+        return np.concatenate([condition, *images], 1)
+
+    def checkpoint(self, step: int) -> Checkpoint:
+        state = self.roles["generator"].state_dict()
+        networks: dict[str, dict[str, Tensor]] = {}
+        for key, value in state.items():
+            network, _, name = key.partition(".")
+            networks.setdefault(network, {})[name] = value
+        return Checkpoint(FAMILY, self.architecture, networks, class_table(self.architecture.label_nc), step=step)
+
+    def finish(self, checkpoint: Checkpoint, progress: Callable[[float], None]) -> Checkpoint:
+        encoder = getattr(self.roles["generator"], "encoder", None)
+        if encoder is not None and self.architecture.label_nc:
+            resize = parse_size(self.options.resize)
+            plain = Augmentation(resize=resize, flip=False, multiple=self.architecture.size_multiple)
+            data = LabelMaps(self.dataset.samples, self.architecture.label_nc, plain)
+            checkpoint.styles = fit_styles(encoder, data, self.options.n_styles, self.options.seed, progress)
+        return checkpoint
+
+
+def start_from(checkpoint: Checkpoint, synthesis: Synthesis, critic: MultiScaleDiscriminator) -> None:
+    """Continue from a checkpoint of the same architecture, or of one with fewer enhancers (the paper's next stage).
+
+    Fewer enhancers: all but its last convolution is taken over. A discriminator in the checkpoint is taken over too;
+    one with fewer scales becomes the coarse end, "adding a discriminator at the finest level" (section 3.2).
+
+    Raises:
+        CheckpointError: the weights do not fit; the difference is listed.
+    """
+    generator = dict(checkpoint.networks["generator"])
+    if checkpoint.architecture.n_enhancers < synthesis.architecture.n_enhancers:
+        inherited = {name: value for name, value in generator.items() if not name.startswith("head.")}
+        generator = {**synthesis.generator.state_dict(), **inherited}
+    load_strict(synthesis.generator, generator, "generator")
+    if synthesis.encoder is not None and "encoder" in checkpoint.networks:
+        load_strict(synthesis.encoder, checkpoint.networks["encoder"], "encoder")
+    saved = checkpoint.networks.get("discriminator", {})
+    if saved:
+        finer = len(critic.scales) - len({name.split(".")[1] for name in saved})
+        moved = {_shift_scale(name, finer): value for name, value in saved.items()}
+        load_strict(critic, {**critic.state_dict(), **moved}, "discriminator")
+
+
+def _shift_scale(name: str, by: int) -> str:
+    scales, index, rest = name.split(".", 2)
+    return f"{scales}.{int(index) + by}.{rest}"
+
+
+def _split(outputs: list[list[Tensor]]) -> tuple[list[list[Tensor]], list[list[Tensor]]]:
+    """Discriminator outputs of a batch [fakes; reals] → those of the fakes, those of the reals."""
+    halves = [[layer.chunk(2) for layer in scale] for scale in outputs]
+    return [[half[0] for half in scale] for scale in halves], [[half[1] for half in scale] for scale in halves]
