@@ -1,0 +1,14 @@
+"""Where reference outputs and real data lie: outside the project, in the folder `shared` beside the checkout."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+SHARED = Path(os.environ.get("PIX2RT_SHARED", ROOT.parent / "shared"))
+GOLDEN = SHARED / "golden"
+DATA = SHARED / "data"
+
+needs_golden = pytest.mark.skipif(not GOLDEN.is_dir(), reason="no golden outputs beside this checkout; CI has them")
+needs_data = pytest.mark.skipif(not DATA.is_dir(), reason="real data is not beside this checkout; CI has it")

@@ -1,0 +1,223 @@
+"""The rules of the source tree: who may import whom, what lies at the top, and that every module stands by itself."""
+
+import ast
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.paths import ROOT
+
+PACKAGES = ("runtime", "training", "export", "cuda_ext")
+SIBLINGS_OF_RUNTIME = {"runtime.errors", "runtime.files", "runtime.labels", "runtime.version"}
+EXPORT_MAY_USE = ("training.networks", "training.checkpoint", "training.imports", "training.class_tables")
+TOP = {
+    "pyproject.toml",
+    "README.md",
+    "LICENSE",
+    "constraints.txt",
+    ".ci",
+    "training",
+    "export",
+    "runtime",
+    "cuda_ext",
+    "tests",
+}
+MAX_LINES = 400
+COMMAND_LINE = {"PIL", "typer", "click", "rich"}
+COMMAND_LINE_MODULES = {"runtime.__main__", "runtime.images", "runtime.bench"}
+TENSORRT = {"tensorrt", "tensorrt_rtx", "cuda"}
+OPTIONAL = (*TENSORRT, "onnxruntime")  # not on every machine that runs the tests
+
+
+def source_files(*packages: str) -> list[Path]:
+    return sorted(path for package in packages for path in (ROOT / package).rglob("*.py"))
+
+
+def module_name(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imported_names(path: Path) -> Iterator[tuple[int, str]]:
+    """(line, absolute dotted name) of every import anywhere in a file; `from a import b` gives "a.b"."""
+    for node in ast.walk(ast.parse(path.read_text("utf-8"), str(path))):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield from ((node.lineno, "." * node.level + f"{node.module or ''}.{alias.name}") for alias in node.names)
+
+
+def violations(package: str, is_allowed: "Rule") -> list[str]:
+    return [
+        f"{path.relative_to(ROOT)}:{line} imports {name}"
+        for path in source_files(package)
+        for line, name in imported_names(path)
+        if not is_allowed(module_name(path), name)
+    ]
+
+
+class Rule:
+    """Whether `module` may import the dotted `name`; relative imports are not used here."""
+
+    def __call__(self, module: str, name: str) -> bool:
+        return not name.startswith(".") and self.allows(module, name, name.split(".")[0])
+
+    def allows(self, module: str, name: str, top: str) -> bool:
+        raise NotImplementedError
+
+
+def begins(name: str, *prefixes: str) -> bool:
+    return any(name == prefix or name.startswith(f"{prefix}.") for prefix in prefixes)
+
+
+def command_line_modules() -> set[str]:
+    """The modules that may use Pillow, Typer and Rich: three by name, and those that only such modules import."""
+    importers: dict[str, set[str]] = {}
+    modules = {module_name(path): path for path in source_files("runtime")}
+    for module, path in modules.items():
+        for _, name in imported_names(path):
+            for target in {name, name.rpartition(".")[0]} & modules.keys() - {module, "runtime"}:
+                importers.setdefault(target, set()).add(module)
+    found = set(COMMAND_LINE_MODULES)
+    while more := {target for target, users in importers.items() if target not in found and users <= found}:
+        found |= more
+    return found
+
+
+class RuntimeRule(Rule):
+    def __init__(self) -> None:
+        self.command_line = command_line_modules()
+
+    def allows(self, module: str, name: str, top: str) -> bool:
+        if top in COMMAND_LINE:
+            return module in self.command_line
+        if top == "onnxruntime":
+            return module == "runtime.onnx_engine"
+        if top in TENSORRT:
+            return module in ("runtime.tensorrt_engine", "runtime.device_memory")
+        return top in sys.stdlib_module_names or top in ("numpy", "runtime")
+
+
+class TrainingRule(Rule):
+    def allows(self, module: str, name: str, top: str) -> bool:
+        return begins(name, *SIBLINGS_OF_RUNTIME) if top == "runtime" else top != "export"
+
+
+class ExportRule(Rule):
+    def allows(self, module: str, name: str, top: str) -> bool:
+        return begins(name, *EXPORT_MAY_USE) if top == "training" else True
+
+
+class CudaExtRule(Rule):
+    def allows(self, module: str, name: str, top: str) -> bool:
+        return top not in ("runtime", "training", "export")
+
+
+@pytest.mark.parametrize(
+    ("package", "rule"),
+    [("runtime", RuntimeRule()), ("training", TrainingRule()), ("export", ExportRule()), ("cuda_ext", CudaExtRule())],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_imports_follow_the_table(package, rule):
+    if package == "cuda_ext" and not source_files(package):
+        pytest.skip("no cuda_ext in this tree")
+    assert source_files(package), f"no source in {package}"
+    assert violations(package, rule) == []
+
+
+@pytest.mark.parametrize(
+    ("rule", "module", "name", "expected"),
+    [
+        (RuntimeRule(), "runtime.engine", "torch", False),
+        (RuntimeRule(), "runtime.engine", "training.checkpoint", False),
+        (RuntimeRule(), "runtime.engine", "onnxruntime", False),
+        (RuntimeRule(), "runtime.onnx_engine", "onnxruntime.InferenceSession", True),
+        (RuntimeRule(), "runtime.spec", "PIL.Image", False),
+        (RuntimeRule(), "runtime.images", "PIL.Image", True),
+        (RuntimeRule(), "runtime.images", ".errors.InputError", False),
+        (RuntimeRule(), "runtime.engine", "json", True),
+        (TrainingRule(), "training.loop", "runtime.errors.DataError", True),
+        (TrainingRule(), "training.loop", "runtime.engine.Engine", False),
+        (TrainingRule(), "training.loop", "runtime.errors_of_others", False),
+        (TrainingRule(), "training.loop", "export.parity", False),
+        (ExportRule(), "export.parity", "training.networks.pix2pixhd.build", True),
+        (ExportRule(), "export.parity", "training.loop.train", False),
+        (ExportRule(), "export.parity", "training.data.scenes", False),
+    ],
+)
+def test_the_rules_tell_right_from_wrong(rule, module, name, expected):
+    assert rule(module, name) is expected
+
+
+def test_no_long_files():
+    lengths = {path: len(path.read_text("utf-8").splitlines()) for path in source_files(*PACKAGES, "tests")}
+    assert {str(path.relative_to(ROOT)): length for path, length in lengths.items() if length > MAX_LINES} == {}
+
+
+def test_nothing_else_at_the_top():
+    if not (ROOT / ".git").exists() or not shutil.which("git"):
+        pytest.skip("not a git checkout")
+    listed = subprocess.run(
+        ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60
+    ).stdout
+    top = {name.split("/")[0] for name in listed.splitlines()}
+    if not top:
+        pytest.skip("nothing is tracked yet")
+    assert {name for name in top if name not in TOP and not name.startswith(".")} == set()
+    assert {
+        name for name in listed.splitlines() if name.startswith(".") and "/" in name and not name.startswith(".ci/")
+    } == set()
+
+
+ONE_BY_ONE = """
+import importlib, json, sys, traceback
+packages, modules = json.loads(sys.argv[1])
+failures = {}
+for module in modules:
+    for name in [name for name in sys.modules if name.split(".")[0] in packages]:
+        del sys.modules[name]
+    try:
+        importlib.import_module(module)
+    except BaseException as error:
+        failures[module] = [getattr(error, "name", None) or "", traceback.format_exc(limit=-3)]
+print(json.dumps(failures))
+"""
+
+
+def test_every_module_imports_by_itself():
+    """A fresh copy of our packages for each, so that no module leans on what another one imported before it."""
+    modules = [module_name(path) for path in source_files(*PACKAGES)]
+    command = [sys.executable, "-c", ONE_BY_ONE, json.dumps([PACKAGES, modules])]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
+    assert result.returncode == 0, result.stderr
+    failures = json.loads(result.stdout.splitlines()[-1])
+    assert {
+        module: trace for module, (missing, trace) in failures.items() if missing.split(".")[0] not in OPTIONAL
+    } == {}
+
+
+LEAN = """
+import sys
+class Refuse:
+    def find_spec(self, name, path=None, target=None):
+        top = name.split(".")[0]
+        if top not in sys.stdlib_module_names and top not in ("numpy", "onnxruntime", "runtime"):
+            raise ModuleNotFoundError(f"refused {name}", name=name)
+sys.meta_path.insert(0, Refuse())
+import runtime
+print(sorted({name.split(".")[0] for name in sys.modules} & {"torch", "onnx", "PIL", "typer", "rich", "onnxruntime"}))
+"""
+
+
+def test_runtime_imports_with_numpy_alone():
+    """Nothing but numpy and onnxruntime can be found, and onnxruntime is not loaded before an engine is."""
+    result = subprocess.run(
+        [sys.executable, "-c", LEAN], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.strip() == "[]"

@@ -1,0 +1,47 @@
+"""Tiny data folders and runs for the training tests."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from accelerate.state import AcceleratorState
+
+from tests.paths import ROOT
+from training.data.scene_folder import write_scene
+from training.loop import LOG_FILE, Trainer
+from training.options import resolve, save_options
+from training.system import family_system
+
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "COLUMNS": "200", "NO_COLOR": "1"}
+
+
+def scene_data(folder: Path, count: int = 4, split: str = "train") -> Path:
+    """A data folder of procedural scenes, 128×256."""
+    for seed in range(count):
+        write_scene(folder, split, seed, (128, 256))
+    return folder
+
+
+def train(folder: Path, preset: str = "smoke", **given: Any) -> Trainer:
+    """Train in this process, as the command does."""
+    AcceleratorState._reset_state(True)
+    module = family_system("pix2pixhd")
+    options = resolve(module.Options, module.PRESETS, preset, {"workers": 0, **given})
+    system = module.create(options)
+    save_options(options, preset, folder)
+    trainer = Trainer(system, options, folder)
+    trainer.run()
+    return trainer
+
+
+def losses(folder: Path) -> list[dict[str, float]]:
+    return [json.loads(line) for line in (folder / LOG_FILE).read_text().splitlines()]
+
+
+def command(*words: str | Path, timeout: float = 120) -> subprocess.CompletedProcess[str]:
+    """`python -m training …` in a process of its own."""
+    line = [sys.executable, "-m", "training", *map(str, words)]
+    return subprocess.run(line, env=ENVIRONMENT, capture_output=True, text=True, timeout=timeout, check=False)

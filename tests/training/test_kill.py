@@ -1,0 +1,51 @@
+"""Kill -9 at random moments: the checkpoint loads every time, and the run still comes to the same end."""
+
+import signal
+import subprocess
+import sys
+
+from tests.training.runs import ENVIRONMENT, losses, scene_data
+from training.checkpoint import load_checkpoint
+from training.state import CHECKPOINT_FILE
+
+KILLS = 20
+# Forks off a child per kill after the imports, so that a kill costs what training costs and not seconds of imports.
+_RUNNER = """
+import sys, os, signal, time, random
+from pathlib import Path
+from tests.training.runs import train
+folder, data, kills, seed = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+moments = random.Random(seed)
+for kill in range(kills):
+    child = os.fork()
+    if child == 0:
+        sys.stdout = open(os.devnull, "w")
+        train(folder, data=data, save_every=1, epochs=200, decay_epochs=200)
+        os._exit(0)
+    time.sleep(0.4 + 1.2 * moments.random())
+    os.kill(child, signal.SIGKILL)
+    _, status = os.waitpid(child, 0)
+    print(os.WTERMSIG(status) if os.WIFSIGNALED(status) else -1, flush=True)
+    sys.stdin.readline()
+"""
+
+
+def test_twenty_kills(tmp_path):
+    data = str(scene_data(tmp_path / "scenes", 2))
+    folder = tmp_path / "run"
+    line = [sys.executable, "-c", _RUNNER, str(folder), data, str(KILLS), "7"]
+    steps = []
+    with subprocess.Popen(line, env=ENVIRONMENT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as runner:
+        for _ in range(KILLS):
+            assert runner.stdout.readline().strip() == str(int(signal.SIGKILL)), "killed while it trained"
+            if (folder / CHECKPOINT_FILE).exists():
+                checkpoint = load_checkpoint(folder / CHECKPOINT_FILE)
+                checkpoint.build()
+                steps.append(checkpoint.step)
+            runner.stdin.write("\n")
+            runner.stdin.flush()
+    assert len(steps) >= KILLS - 2, "nearly every kill came after the first save"
+    assert steps == sorted(steps), "no kill loses what an earlier run saved"
+    assert steps[-1] > steps[0]
+    rows = losses(folder)
+    assert [row["step"] for row in rows] == sorted({row["step"] for row in rows})

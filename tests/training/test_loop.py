@@ -1,0 +1,244 @@
+"""The loop: resumption, stages, several processes, mixed precision, and what stops a run."""
+
+import json
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from runtime.errors import CheckpointError, TrainingError
+from tests.paths import DATA, needs_data
+from tests.training.runs import ENVIRONMENT, command, losses, scene_data, train
+from training.checkpoint import load_checkpoint
+from training.loop import LOG_FILE
+from training.networks.label_encoding import instance_means
+from training.networks.pix2pixhd import to_unit_range
+from training.state import CHECKPOINT_FILE, STATE_FILE, load_state
+
+TINY = {"ngf": 4, "n_blocks": 1, "n_downsample": 2, "ndf": 4, "resize": "64x128", "save_every": 2, "log_every": 1}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return str(scene_data(tmp_path_factory.mktemp("scenes")))
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, data):
+    """A finished smoke run: 8 steps."""
+    folder = tmp_path_factory.mktemp("runs") / "smoke"
+    train(folder, data=data)
+    return folder
+
+
+def test_a_finished_run_holds_all_that_inference_needs(finished):
+    checkpoint = load_checkpoint(finished / CHECKPOINT_FILE)
+    assert checkpoint.step == 8
+    assert set(checkpoint.networks) == {"generator", "encoder"}
+    assert 7 in checkpoint.styles, "road has styles"
+    assert checkpoint.labels.names[26] == "car"
+    checkpoint.build()
+    assert json.loads((finished / "options.json").read_text())["preset"] == "smoke"
+    assert list(finished.glob("events.out.tfevents.*"))
+
+
+def test_styles_are_means_of_the_encoder(finished, data):
+    """With as many centres as instances K-means returns the instance features themselves."""
+    checkpoint = load_checkpoint(finished / CHECKPOINT_FILE)
+    from pathlib import Path
+
+    from training.data.augmentation import Augmentation
+    from training.data.label_maps import LabelMaps, find_samples
+    from training.styles import fit_styles
+
+    samples = find_samples(Path(data), "train", 35, True)
+    dataset = LabelMaps(samples, 35, Augmentation(resize=(64, 128), flip=False))
+    encoder = checkpoint.build()["encoder"]
+    bank = fit_styles(encoder, dataset, count=100, seed=0, progress=lambda _: None)
+    for index in range(len(dataset)):
+        item = dataset[0, index]
+        image, inst = to_unit_range(item["real_image"][None]), item["inst_map"][None]
+        means = instance_means(encoder(image), inst)[0]
+        for instance in inst.unique():
+            mask = inst[0] == instance
+            if mask.sum() < 64:
+                continue
+            centres = bank[int(item["condition"][mask].mode().values)]
+            distance = (centres - means[:, mask][:, 0]).abs().amax(1).min()
+            assert distance < 1e-4
+
+
+def test_resumed_equals_uninterrupted(tmp_path, data, finished):
+    class Stop(Exception):
+        pass
+
+    from training.loop import Trainer
+
+    original = Trainer._train_step
+
+    def interrupted(self, batch):
+        if self.step == 5:
+            raise Stop
+        return original(self, batch)
+
+    Trainer._train_step = interrupted
+    try:
+        with pytest.raises(Stop):
+            train(tmp_path, data=data)
+    finally:
+        Trainer._train_step = original
+    assert len(losses(tmp_path)) == 5
+    assert load_state(tmp_path)["step"] == 4
+    train(tmp_path, data=data)
+    assert losses(tmp_path) == losses(finished)
+    resumed, whole = (load_checkpoint(f / CHECKPOINT_FILE) for f in (tmp_path, finished))
+    for network, state in whole.networks.items():
+        for name, value in state.items():
+            torch.testing.assert_close(resumed.networks[network][name], value, rtol=0, atol=0)
+
+
+def test_other_options_are_refused(finished, data):
+    with pytest.raises(TrainingError, match=r"holds a run with other options \(ngf 4 → 8\)"):
+        train(finished, data=data, ngf=8)
+
+
+def test_the_papers_three_stages(tmp_path, data):
+    """Global generator; enhancer with the global generator fixed; both together."""
+    enhanced = {**TINY, "ngf": 2, "n_enhancers": 1, "n_blocks_local": 1, "epochs": 1, "decay_epochs": 0, "data": data}
+    train(tmp_path / "1", "global", data=data, **TINY, epochs=1, decay_epochs=0)
+    train(tmp_path / "2", "enhancer", **enhanced, num_scales=3, init=str(tmp_path / "1"))
+    train(tmp_path / "3", "joint", **enhanced, num_scales=3, init=str(tmp_path / "2"))
+    one, two, three = (load_checkpoint(tmp_path / n / CHECKPOINT_FILE).networks["generator"] for n in "123")
+    trunk = [name for name in one if name.startswith("trunk.")]
+    assert all(torch.equal(one[name], two[name]) for name in trunk), "fixed in the second stage"
+    assert not any(torch.equal(two[name], three[name]) for name in trunk if name.endswith("weight"))
+    assert any(name.startswith("enhancers.0.") for name in two)
+
+
+def test_coarse_discriminators_are_kept_when_a_finer_is_added(tmp_path, data):
+    from training.systems.pix2pixhd import Options, create
+
+    train(tmp_path / "1", "global", data=data, **TINY, epochs=1, decay_epochs=0)
+    options = Options(data=data, **{**TINY, "ngf": 2}, n_enhancers=1, num_scales=3, init=str(tmp_path / "1"))
+    new = create(options).roles["discriminator"].state_dict()
+    old = load_state(tmp_path / "1")["roles"]["discriminator"]
+    for name, value in old.items():
+        _, scale, rest = name.split(".", 2)
+        assert torch.equal(new[f"scales.{int(scale) + 1}.{rest}"], value)
+
+
+def test_start_from_another_architecture_lists_the_difference(tmp_path, data, finished):
+    with pytest.raises(
+        CheckpointError, match=r"generator: the weights do not fit the architecture, nothing was loaded"
+    ):
+        train(tmp_path, data=data, init=str(finished), n_blocks=2)
+
+
+def test_rgb_input(tmp_path):
+    from PIL import Image
+
+    for side in "AB":
+        (tmp_path / f"train_{side}").mkdir()
+        for k in range(2):
+            pixels = np.random.default_rng(k).integers(0, 256, (64, 64, 3)).astype(np.uint8)
+            Image.fromarray(pixels).save(tmp_path / f"train_{side}" / f"{k}.png")
+    options = {**TINY, "resize": "", "label_nc": 0, "use_edges": False, "epochs": 1, "decay_epochs": 0}
+    train(tmp_path / "run", "global", data=str(tmp_path), **options)
+    assert load_checkpoint(tmp_path / "run" / CHECKPOINT_FILE).labels is None
+
+
+@pytest.mark.parametrize(
+    "given", [{"precision": "bf16"}, {"checkpointing": True}, {"gan_mode": "vanilla"}, {"batch_size": 2}]
+)
+def test_variants_train(tmp_path, data, given):
+    train(tmp_path, data=data, epochs=1, decay_epochs=0, **given)
+    assert all(np.isfinite(value) for row in losses(tmp_path) for value in row.values())
+
+
+def test_checkpointing_changes_memory_only(tmp_path, data):
+    for name, checkpointing in (("plain", False), ("saving", True)):
+        train(tmp_path / name, data=data, epochs=1, decay_epochs=0, checkpointing=checkpointing)
+    assert losses(tmp_path / "plain") == losses(tmp_path / "saving")
+
+
+def test_perceptual_loss_needs_its_weights(tmp_path, data):
+    from runtime.errors import MissingFileError
+
+    with pytest.raises(MissingFileError, match="VGG19 weights .*vgg19.pth does not exist"):
+        train(tmp_path, data=data, vgg=str(tmp_path / "vgg19.pth"))
+
+
+def test_losses_that_are_not_finite_stop_the_run(tmp_path, data):
+    with pytest.raises(TrainingError, match=r"no longer finite; the last checkpoint is kept"):
+        train(tmp_path, data=data, lr=1e30, epochs=20)
+    for row in losses(tmp_path):
+        assert all(np.isfinite(value) for value in row.values())
+
+
+def test_damaged_state_is_named(tmp_path, data, finished):
+    for name in ("options.json", STATE_FILE):
+        (tmp_path / name).write_bytes((finished / name).read_bytes())
+    (tmp_path / STATE_FILE).write_bytes(b"PK\x03\x04 truncated")
+    with pytest.raises(CheckpointError, match=r"training_state.pt is damaged .* train into a new folder"):
+        train(tmp_path, data=data)
+
+
+def test_two_processes(tmp_path, data):
+    """torchrun on two CPU processes: together they take one batch of two, and the run resumes on one process."""
+    import subprocess
+
+    line = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "training"]
+    line += ["pix2pixhd", "smoke", "--data", data, "-o", str(tmp_path), "--workers", "0"]
+    done = subprocess.run(line, env=ENVIRONMENT, capture_output=True, text=True, timeout=200, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert [row["step"] for row in losses(tmp_path)] == [1, 2, 3, 4]
+    assert load_checkpoint(tmp_path / CHECKPOINT_FILE).step == 4
+
+
+def test_command_line(tmp_path, data):
+    planned = command("pix2pixhd", "smoke", "--data", data, "-o", tmp_path / "run", "--dry-run", "--lr", "0.001")
+    assert planned.returncode == 0, planned.stderr
+    assert "0.001" in planned.stdout
+    assert "generator: " in planned.stdout
+    assert not (tmp_path / "run").exists()
+    wrong = command("pix2pixhd", "smoke", "--data", tmp_path / "nothing", "-o", tmp_path / "run")
+    assert wrong.returncode == 2
+    assert wrong.stderr.strip().startswith("error: data folder")
+    assert "Traceback" not in wrong.stderr
+
+
+def test_corrupt_image_found_by_a_loader_process_is_one_line(tmp_path):
+    folder = scene_data(tmp_path / "scenes", 2)
+    (folder / "train_img" / "scene_000001.png").write_bytes(b"broken")
+    result = command("pix2pixhd", "smoke", "--data", folder, "-o", tmp_path / "run", "--workers", "1")
+    assert result.returncode == 2
+    assert "Traceback" not in result.stderr
+    assert "scene_000001.png cannot be read as an image" in result.stderr
+
+
+def test_evaluate(finished, data, tmp_path):
+    result = command("evaluate", finished / CHECKPOINT_FILE, "--data", data, "--split", "train", "-o", tmp_path)
+    assert result.returncode == 0, result.stderr
+    from PIL import Image
+    from skimage.metrics import peak_signal_noise_ratio
+
+    with Image.open(tmp_path / "scene_000000.png") as picture:
+        pixels = np.array(picture)
+    fake, real = pixels[:, 256:512], pixels[:, 512:]
+    figure = peak_signal_noise_ratio(real, fake)
+    assert f"| scene_000000 | {figure:.2f} |" in (tmp_path / "report.md").read_text()
+    assert fake.std() > 1
+    sampled = command("evaluate", finished / CHECKPOINT_FILE, "--data", data, "--split", "train", "--styles", "sampled")
+    assert sampled.returncode == 0, sampled.stderr
+
+
+@needs_data
+def test_losses_fall_on_cityscapes(tmp_path):
+    """Eight real triples at reduced size: what the discriminators' features see of the photos comes closer."""
+    given = {"resize": "64x128", "save_every": 100, "log_every": 1, "lr": 1e-3, "feat_num": 3, "nef": 4}
+    tiny = {"ngf": 8, "n_downsample": 2, "n_downsample_encoder": 2, "n_blocks": 2, "ndf": 8}
+    train(tmp_path, "global", data=str(DATA / "cityscapes_sample"), epochs=15, decay_epochs=5, **given, **tiny)
+    matching = [row["G_feature_matching"] for row in losses(tmp_path)]
+    assert (tmp_path / LOG_FILE).is_file()
+    assert np.mean(matching[-16:]) < 0.8 * np.mean(matching[:8])
