@@ -29,6 +29,7 @@ class Options(LoopOptions):
     fix_global: bool = option(False, "train only the enhancers")
     gan_mode: str = option("lsgan", "lsgan or vanilla")
     lambda_feature: float = option(10.0, "weight of the feature-matching loss")
+    lambda_l1: float = option(0.0, "weight of the L1 distance to the photo (pix2pix equation 3); helps short runs")
     lambda_perceptual: float = option(10.0, "weight of the VGG19 loss, where --vgg is given")
     vgg: str = option("", "VGG19 weights (.pth or .safetensors) for the perceptual loss")
     n_styles: int = option(10, "K-means centres per class in the style bank")
@@ -70,8 +71,16 @@ PRESETS: dict[str, dict[str, Any]] = {
     # The engine that ships: 160 scenes of 1024×2048, two hours on two CPU cores.
     "demo": {
         **_SMALL,
-        **{"nef": 8, "n_downsample_encoder": 3, "ndf": 32, "num_scales": 3, "min_scale": 0.4, "crop": "320x640"},
-        **{"epochs": 7, "decay_epochs": 7, "lr": 3e-4, "precision": "bf16", "save_every": 100, "sample_every": 100},
+        **{"nef": 8, "n_downsample_encoder": 3, "ndf": 32, "num_scales": 3, "min_scale": 0.3, "crop": "256x512"},
+        **{
+            "epochs": 12,
+            "decay_epochs": 12,
+            "lr": 5e-4,
+            "lambda_l1": 20.0,
+            "precision": "bf16",
+            "save_every": 100,
+            "sample_every": 100,
+        },
     },
     "smoke": {
         **_SMALL,

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn.functional import l1_loss
 
 from training.checkpoint import Checkpoint, load_strict
 from training.class_tables import class_table
@@ -82,6 +83,8 @@ class Pix2PixHD:
         losses = {"G_GAN": gan_loss(judged, True, o.gan_mode)}
         if o.lambda_feature:
             losses["G_feature_matching"] = o.lambda_feature * feature_matching_loss(judged, seen_real)
+        if o.lambda_l1:
+            losses["G_L1"] = o.lambda_l1 * l1_loss(fake.float(), real)
         if self.vgg is not None:
             vgg = self.vgg.to(fake.device)
             losses["G_perceptual"] = o.lambda_perceptual * perceptual_loss(vgg(fake), vgg(real))
