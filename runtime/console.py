@@ -1,0 +1,51 @@
+"""The commands' terminal: results on standard output, everything else on standard error."""
+
+from typing import Any, NoReturn
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.text import Text
+from typer.core import TyperGroup
+
+from runtime.errors import Pix2rtError
+
+INTERRUPTED = 130
+
+out = Console()
+err = Console(stderr=True)
+
+
+class Commands(TyperGroup):
+    """Turns errors that the user can mend into one red line and an exit code."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except Pix2rtError as error:
+            _fail(str(error), 2)
+        except KeyboardInterrupt:
+            _fail("interrupted", INTERRUPTED)
+        except (OSError, MemoryError) as error:
+            _fail(f"failed: {error or type(error).__name__}", 1)
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    err.print(Text(message, style="red"), soft_wrap=True)
+    raise typer.Exit(code)
+
+
+def note(sentence: str) -> None:
+    err.print(Text(f"note: {sentence}", style="yellow"), soft_wrap=True)
+
+
+class _Rate(ProgressColumn):
+    """Images per second so far."""
+
+    def render(self, task: Task) -> Text:
+        return Text(f"{task.speed:.2f} images/s" if task.speed else "", style="cyan")
+
+
+def progress_bar() -> Progress:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn())
+    return Progress(*columns, console=err, transient=True)

@@ -1,0 +1,143 @@
+"""Engines: what every kind of engine file offers, and which module opens which file."""
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from numpy.typing import NDArray
+
+from runtime.errors import EngineFormatError, InputError
+from runtime.files import require_file
+from runtime.onnx_metadata import read_spec
+from runtime.spec import EngineSpec, TensorSpec
+
+DEVICES = ("auto", "cpu", "cuda")
+
+# Every tensor an engine of a kind may have: its dtype and number of axes. The first input and the output are required.
+_INPUTS: dict[str, dict[str, tuple[str, int]]] = {
+    "synthesizer": {"label_map": ("uint8", 3), "inst_map": ("int32", 3), "styles": ("float32", 3)},
+    "style_encoder": {"image": ("uint8", 4)},
+    "baseline": {"input": ("float32", 4)},
+}
+_OUTPUTS = {
+    "synthesizer": {"image": ("uint8", 4)},
+    "style_encoder": {"feat_map": ("float32", 4)},
+    "baseline": {"output": ("float32", 4)},
+}
+_MAX_ELEMENTS = 2**31  # of a tensor: a bound on what a file can make this process allocate
+
+
+class Engine(Protocol):
+    """An opened engine. `run` may be called from several threads at once."""
+
+    @property
+    def spec(self) -> EngineSpec:
+        """What the engine is."""
+
+    @property
+    def device(self) -> str:
+        """Where it runs: "cpu" or "cuda"."""
+
+    def run(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """Arrays by input name, as the specification says → fresh arrays by output name.
+
+        Raises:
+            DeviceError: the engine fails on this device, for instance for lack of memory.
+        """
+
+
+def open_engine(
+    path: str | Path, device: str = "auto", kinds: tuple[str, ...] = (), threads: int | None = None
+) -> Engine:
+    """Load the engine file `path`.
+
+    Args:
+        path: an `.onnx` file that `python -m export onnx` wrote.
+        device: "cpu", "cuda", or "auto": CUDA where the installed onnxruntime has it, else the CPU.
+        kinds: the kinds the caller can run; empty for all.
+        threads: CPU threads of one call; None for one per physical core.
+
+    Raises:
+        MissingFileError: nothing is there, or a directory is.
+        EngineFormatError: truncated, foreign, tampered with, of a newer format or of another kind.
+        InputError: `device` or `threads` is not a possible value.
+        DeviceError: `device` is not available here.
+    """
+    if device not in DEVICES:
+        raise InputError(f"device {device!r} is unknown; give one of {', '.join(DEVICES)}")
+    if threads is not None and (isinstance(threads, bool) or not isinstance(threads, int) or not 1 <= threads <= 4096):
+        raise InputError(f"threads is {threads!r}, expected an integer from 1 to 4096, or None for all cores")
+    spec = engine_spec(path, kinds)
+    from runtime.onnx_engine import OnnxEngine  # here, because onnxruntime takes long to import
+
+    return OnnxEngine(Path(path), spec, device, threads)
+
+
+def engine_spec(path: str | Path, kinds: tuple[str, ...] = ()) -> EngineSpec:
+    """The checked specification of the engine file `path`, in milliseconds; errors as in `open_engine`."""
+    path = require_file(path, "engine")
+    if path.suffix == ".engine":
+        raise EngineFormatError(
+            f"engine {path} is a TensorRT plan, which this pix2rt does not run; use trtexec or TensorRT itself, "
+            "or give the .onnx that it was built from"
+        )
+    if path.suffix != ".onnx":
+        raise EngineFormatError(f"engine {path}: unknown kind of file {path.suffix!r}, expected .onnx")
+    spec = read_spec(path)
+    if kinds and spec.kind not in kinds:
+        raise EngineFormatError(f"engine {path} is a {spec.kind!r} engine, expected {' or '.join(map(repr, kinds))}")
+    if spec.kind not in _INPUTS:
+        raise EngineFormatError(
+            f"engine {path} is of kind {spec.kind!r}; this pix2rt runs {', '.join(_INPUTS)}: upgrade it"
+        )
+    _require_tensors(path, "input", spec.inputs, _INPUTS[spec.kind])
+    _require_tensors(path, "output", spec.outputs, _OUTPUTS[spec.kind])
+    _require_sense(path, spec)
+    return spec
+
+
+def _require_tensors(path: Path, what: str, tensors: tuple[TensorSpec, ...], known: dict[str, tuple[str, int]]) -> None:
+    names = [tensor.name for tensor in tensors]
+    if next(iter(known)) not in names or len(set(names)) < len(names):
+        raise _tampered(path, f"{what}s are {', '.join(names)}, expected {', '.join(known)}")
+    for tensor in tensors:
+        if known.get(tensor.name) != (tensor.dtype, len(tensor.shape)):
+            raise _tampered(path, f"{what} {tensor.name} is {tensor.dtype} {list(tensor.shape)}")
+
+
+def _require_sense(path: Path, spec: EngineSpec) -> None:
+    """What the runners rely on, beyond names and dtypes."""
+    height, width = spec.size or (spec.size_multiple, spec.size_multiple)
+    if height < 1 or width < 1 or height % spec.size_multiple or width % spec.size_multiple:
+        raise _tampered(path, f"size {spec.size} with size multiple {spec.size_multiple}")
+    if spec.labels is None and spec.kind != "style_encoder":
+        raise _tampered(path, f"a {spec.kind} without a class table")
+    for tensor in spec.inputs:
+        if not _fits(tensor, spec):
+            raise _tampered(path, f"input {tensor.name} of {list(tensor.shape)} for size {spec.size}")
+    _require_styles(path, spec)
+
+
+def _fits(tensor: TensorSpec, spec: EngineSpec) -> bool:
+    """Whether an input has the engine's batch and size, and asks for no absurd amount of memory."""
+    sizes = [axis for axis in tensor.shape if isinstance(axis, int)]
+    if min(sizes, default=1) < 1 or math.prod(sizes) > _MAX_ELEMENTS or tensor.shape[0] != spec.inputs[0].shape[0]:
+        return False
+    if tensor.name == "styles":
+        return True
+    first = 2 if tensor.name == "input" else 1  # [N, C, H, W], the others [N, H, W, …]
+    axes = tensor.shape[first : first + 2]
+    return axes == spec.size if spec.size else not any(isinstance(axis, int) for axis in axes)
+
+
+def _require_styles(path: Path, spec: EngineSpec) -> None:
+    styles = spec.input("styles")
+    if styles and (spec.input("inst_map") is None or not isinstance(styles.shape[2], int)):
+        raise _tampered(path, "styles without inst_map, or of unknown length")
+    if styles and spec.styles and spec.styles.feat_num != styles.shape[2]:
+        raise _tampered(path, f"a style bank of {spec.styles.feat_num} features for an input of {styles.shape[2]}")
+
+
+def _tampered(path: Path, reason: str) -> EngineFormatError:
+    return EngineFormatError(f"engine {path}: its specification makes no sense ({reason}); export it again")

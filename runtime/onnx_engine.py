@@ -1,0 +1,158 @@
+"""Engines in ONNX, run by ONNX Runtime on the CPU or a CUDA GPU. The only module that imports onnxruntime."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import onnxruntime
+from numpy.typing import NDArray
+from onnxruntime.capi import onnxruntime_pybind11_state
+
+from runtime.errors import DeviceError, EngineFormatError, Pix2rtError
+from runtime.spec import EngineSpec, TensorSpec
+
+_CUDA, _CPU = "CUDAExecutionProvider", "CPUExecutionProvider"
+_FATAL_ONLY = 4  # errors are raised, so nobody needs them on stderr as well
+# onnxruntime's exceptions share no base class; some failures surface as builtin errors.
+_LOAD_ERRORS: tuple[type[Exception], ...] = (
+    *(
+        error
+        for error in vars(onnxruntime_pybind11_state).values()
+        if isinstance(error, type) and issubclass(error, Exception)
+    ),
+    RuntimeError,
+    ValueError,
+    TypeError,
+    MemoryError,
+)
+_ORT_TYPES = {
+    "uint8": "tensor(uint8)",
+    "int32": "tensor(int32)",
+    "int64": "tensor(int64)",
+    "float32": "tensor(float)",
+    "float16": "tensor(float16)",
+}
+
+
+class OnnxEngine:
+    """An ONNX Runtime session that does what `spec` says. See `runtime.engine.Engine`."""
+
+    def __init__(self, path: Path, spec: EngineSpec, device: str, threads: int | None) -> None:
+        """Load the weights; the errors are those of `runtime.engine.open_engine`."""
+        self.spec = spec
+        self.device = _resolve_device(device)
+        self._path = path
+        self._outputs = [tensor.name for tensor in spec.outputs]
+        self._session = _open_session(path, spec, self.device, threads)
+        _require_same(path, "input", spec.inputs, self._session.get_inputs())
+        _require_same(path, "output", spec.outputs, self._session.get_outputs())
+
+    def run(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """See `runtime.engine.Engine.run`."""
+        try:
+            values = self._session.run(self._outputs, dict(inputs))
+        except _LOAD_ERRORS as error:
+            sizes = ", ".join(f"{name} {list(value.shape)}" for name, value in inputs.items())
+            raise DeviceError(
+                f"engine {self._path} failed on {self.device} for {sizes}: {_first_line(error)}; if memory is short, "
+                "`python -m runtime info` shows what it needs"
+            ) from error
+        return dict(zip(self._outputs, values, strict=True))
+
+
+def _resolve_device(device: str) -> str:
+    available = onnxruntime.get_available_providers()
+    if device == "auto":
+        return "cuda" if _CUDA in available else "cpu"
+    if device == "cuda" and _CUDA not in available:
+        raise DeviceError(
+            f"device 'cuda' is not available: this onnxruntime {onnxruntime.__version__} has {', '.join(available)}; "
+            "for a GPU: pip uninstall onnxruntime, then pip install onnxruntime-gpu"
+        )
+    return device
+
+
+def _open_session(path: Path, spec: EngineSpec, device: str, threads: int | None) -> Any:
+    providers: list[Any] = [(_CUDA, _cuda_options(spec)), _CPU] if device == "cuda" else [_CPU]
+    if device == "cuda" and hasattr(onnxruntime, "preload_dlls"):
+        onnxruntime.preload_dlls()  # finds CUDA and cuDNN where pip installed them
+    try:
+        session = onnxruntime.InferenceSession(
+            str(path), sess_options=_session_options(threads), providers=providers, enable_fallback=0
+        )
+    except _LOAD_ERRORS as error:
+        raise _load_error(path, device, error) from error
+    if device == "cuda" and _CUDA not in session.get_providers():
+        raise DeviceError(
+            "device 'cuda': onnxruntime lists CUDA but cannot start it (no GPU, no driver, or another CUDA or cuDNN "
+            f"version than onnxruntime-gpu {onnxruntime.__version__} wants); mend that, or ask for device='cpu'"
+        )
+    return session
+
+
+def _load_error(path: Path, device: str, error: Exception) -> Pix2rtError:
+    text = _first_line(error)
+    if device == "cuda" and any(word in text for word in ("CUDA", "CUBLAS", "CUDNN", "libcu")):
+        return DeviceError(
+            f"engine {path} cannot start on cuda: {text}; mend the CUDA installation, or use device='cpu'"
+        )
+    if isinstance(error, MemoryError) or "bad_alloc" in text or "allocate memory" in text:
+        return DeviceError(f"engine {path} does not fit in the memory of {device}: {text}")
+    return EngineFormatError(
+        f"engine {path} is damaged or uses operators this onnxruntime lacks: {text}; export it again"
+    )
+
+
+def _session_options(threads: int | None) -> Any:
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = _FATAL_ONLY
+    options.use_deterministic_compute = True
+    if threads is not None:
+        options.intra_op_num_threads = threads
+    # Idle threads sleep at once: between two calls the cores belong to the caller.
+    options.add_session_config_entry("session.force_spinning_stop", "1")
+    # Weights in blocks of their own size: the arena would round the sum up to a power of two.
+    options.add_session_config_entry("session.use_device_allocator_for_initializers", "1")
+    return options
+
+
+def _cuda_options(spec: EngineSpec) -> dict[str, str]:
+    return {
+        # An exhaustive search pays off only where the sizes never change.
+        "cudnn_conv_algo_search": "EXHAUSTIVE" if spec.size and spec.max_batch else "HEURISTIC",
+        "cudnn_conv_use_max_workspace": "1",
+        # TF32 keeps 10 bits of the mantissa: not what "fp32" promises.
+        "use_tf32": "0" if spec.precision == "fp32" else "1",
+        "arena_extend_strategy": "kSameAsRequested",
+    }
+
+
+def _require_same(path: Path, what: str, tensors: tuple[TensorSpec, ...], nodes: list[Any]) -> None:
+    """Names, dtypes, ranks and static sizes of the graph must be those of the specification."""
+    actual = {node.name: node for node in nodes}
+    if set(actual) != {tensor.name for tensor in tensors}:
+        raise _mismatch(path, f"{what}s {', '.join(sorted(actual))}", ", ".join(sorted(t.name for t in tensors)))
+    for tensor in tensors:
+        node = actual[tensor.name]
+        if node.type != _ORT_TYPES[tensor.dtype] or not _same_shape(tensor.shape, node.shape):
+            raise _mismatch(
+                path, f"{what} {tensor.name} as {node.type} {node.shape}", f"{tensor.dtype} {list(tensor.shape)}"
+            )
+
+
+def _same_shape(expected: tuple[int | str, ...], actual: list[int | str | None]) -> bool:
+    """Axes that the graph leaves open fit any size; axes that it fixes must be the specification's."""
+    if len(expected) != len(actual):
+        return False
+    return all(not isinstance(axis, int) or axis == wanted for wanted, axis in zip(expected, actual, strict=True))
+
+
+def _mismatch(path: Path, has: str, expected: str) -> EngineFormatError:
+    return EngineFormatError(
+        f"engine {path} was tampered with: its graph does not match its specification: the graph has {has}, "
+        f"the specification says {expected}; export it again"
+    )
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:400]
