@@ -1,0 +1,53 @@
+"""The runtime must stay light: what a clean interpreter has loaded after importing and after opening an engine."""
+
+import json
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.runtime import tiny_engines
+
+ROOT = Path(__file__).resolve().parents[2]
+HEAVY = ("torch", "onnx", "PIL", "typer", "rich", "onnxruntime", "training", "export")
+
+
+def loaded(code):
+    """Those of HEAVY that `code` loads."""
+    report = f"{code}\nimport json, sys\nprint(json.dumps([name for name in {HEAVY!r} if name in sys.modules]))"
+    run = subprocess.run([sys.executable, "-c", report], cwd=ROOT, capture_output=True, text=True, check=True)
+    return json.loads(run.stdout)
+
+
+def test_import_runtime_loads_nothing_heavy():
+    assert loaded("import runtime") == []
+
+
+def test_an_opened_engine_needs_onnxruntime_only(tmp_path):
+    path = tiny_engines.synthesizer(tmp_path / "e.onnx")
+    code = (
+        f"import runtime, numpy\nruntime.Synthesizer({str(path)!r}).run(numpy.zeros({tiny_engines.SIZE}, numpy.uint8))"
+    )
+    assert loaded(code) == ["onnxruntime"]
+
+
+def test_the_probe_sees_what_it_looks_for():
+    assert loaded("import PIL, rich") == ["PIL", "rich"]
+
+
+def test_import_is_fast():
+    """Processor time, which other processes do not lengthen as they do the clock's."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run([sys.executable, "-c", "import runtime"], cwd=ROOT, check=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    # 0.16 s on an idle machine, interpreter included; the bound leaves room for a slower one.
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 0.5
+
+
+@pytest.mark.parametrize(
+    "module", sorted(path.stem for path in (ROOT / "runtime").glob("*.py") if path.stem != "__main__")
+)
+def test_every_module_imports_alone(module):
+    assert not {"torch", "onnx", "training", "export"} & set(loaded(f"import runtime.{module}"))
