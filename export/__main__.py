@@ -1,0 +1,194 @@
+"""Command line of the exporter: `python -m export import | onnx | engine | validate`."""
+
+import re
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from export.progress import Steps
+from runtime.errors import ExportError, InputError, Pix2rtError
+
+app = typer.Typer(
+    name="export",
+    help="Turn checkpoints into engines.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+)
+console = Console()
+
+_IMPORT_EXAMPLE = """
+**Example**: `python -m export import latest_net_G.pth --opt opt.txt -o city.safetensors`
+"""
+_ONNX_EXAMPLES = """
+**Examples**: `python -m export onnx city.safetensors --size 1024x2048 -o city.onnx`
+
+`python -m export onnx city.safetensors --size 1024x2048 --precision fp16 -o city.fp16.onnx`
+
+`python -m export onnx city.safetensors --dynamic -o city.any_size.onnx`
+"""
+_ENGINE_EXAMPLES = """
+**Examples**: `python -m export engine city.fp16.onnx -o city.engine`
+
+`python -m export engine city.any_size.onnx --opt 1x512x1024 --max 4x1024x2048 -o city.engine`
+"""
+_VALIDATE_EXAMPLE = """
+**Example**: `python -m export validate city.safetensors city.onnx city.fp16.onnx`
+"""
+
+
+@app.command("import", epilog=_IMPORT_EXAMPLE)
+def import_(
+    generator: Annotated[Path, typer.Argument(help="latest_net_G.pth of NVIDIA's pix2pixHD.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Checkpoint to write (.safetensors).")],
+    encoder: Annotated[
+        Path | None, typer.Option(help="latest_net_E.pth, where the model has instance features.")
+    ] = None,
+    discriminator: Annotated[Path | None, typer.Option(help="latest_net_D.pth; only fine-tuning reads it.")] = None,
+    styles: Annotated[Path | None, typer.Option(help="features_clustered_010.npy: the style bank.")] = None,
+    opt: Annotated[Path | None, typer.Option(help="opt.txt of the training run.")] = None,
+    label_nc: Annotated[int | None, typer.Option(help="Number of classes; 0 for RGB input.")] = None,
+    edges: Annotated[
+        bool | None, typer.Option("--edges/--no-edges", help="Whether instance edges are an input.")
+    ] = None,
+) -> None:
+    """Turn another project's weights into a pix2rt checkpoint."""
+    with Steps(console) as report:
+        report("import torch")
+        from training.checkpoint import save_checkpoint
+        from training.imports.nvidia_pix2pixhd import import_checkpoint
+
+        if output.suffix != ".safetensors":
+            raise ExportError(f"output {output}: a checkpoint's name ends in .safetensors")
+        report("read weights")
+        checkpoint = import_checkpoint(
+            generator,
+            encoder=encoder,
+            discriminator=discriminator,
+            styles=styles,
+            opt=opt,
+            label_nc=label_nc,
+            use_edges=edges,
+        )
+        report("write checkpoint")
+        save_checkpoint(checkpoint, output)
+    from export.tables import checkpoint_table
+
+    console.print(checkpoint_table(checkpoint, output))
+
+
+@app.command("onnx", epilog=_ONNX_EXAMPLES)
+def onnx(
+    checkpoint: Annotated[Path, typer.Argument(help="Checkpoint (.safetensors).")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Engine to write (.onnx).")],
+    size: Annotated[str | None, typer.Option(help="Height x width of the images, such as 1024x2048.")] = None,
+    dynamic: Annotated[bool, typer.Option("--dynamic", help="Any batch and size instead of one.")] = False,
+    precision: Annotated[str, typer.Option(help="fp32 or fp16.")] = "fp32",
+    baseline: Annotated[
+        bool, typer.Option("--baseline", help="The naive export with float input, to measure against.")
+    ] = False,
+) -> None:
+    """Export a checkpoint to ONNX and compare the two; an engine that differs is not written."""
+    with Steps(console) as report:
+        fixed = _size_option(size, dynamic)
+        report("import torch")
+        from export.onnx_from_checkpoint import export_onnx
+
+        exported = export_onnx(checkpoint, output, size=fixed, precision=precision, baseline=baseline, report=report)
+    from export.tables import engine_table
+
+    for engine in exported:
+        console.print(engine_table(engine.path, engine.spec))
+
+
+@app.command("engine", epilog=_ENGINE_EXAMPLES)
+def engine(
+    onnx: Annotated[Path, typer.Argument(help="Engine (.onnx) that `export onnx` wrote.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Plan to write (.engine); its .json comes beside it.")],
+    flavor: Annotated[str | None, typer.Option(help="tensorrt or tensorrt-rtx; by default the installed one.")] = None,
+    smallest: Annotated[str | None, typer.Option("--min", help="Dynamic: smallest batch x height x width.")] = None,
+    best: Annotated[str | None, typer.Option("--opt", help="Dynamic: the one to tune for.")] = None,
+    largest: Annotated[str | None, typer.Option("--max", help="Dynamic: the largest; memory grows with it.")] = None,
+) -> None:
+    """Build a TensorRT or TensorRT-RTX plan from an ONNX engine."""
+    from export.engine_from_onnx import Profile, default_profile, engine_from_onnx
+    from runtime.onnx_metadata import read_spec
+
+    with Steps(console) as report:
+        report("build plan")
+        profile = None
+        if smallest or best or largest:
+            default = default_profile(read_spec(onnx))
+            profile = Profile(
+                _shape(smallest, "--min") or default.min,
+                _shape(best, "--opt") or default.opt,
+                _shape(largest, "--max") or default.max,
+            )
+        plan = engine_from_onnx(onnx, output, flavor=flavor, profile=profile)
+    size = f"{plan.path.stat().st_size / 1e6:,.1f} MB"
+    memory = (
+        f"{plan.activation_bytes / 1e6:,.1f} MB activations"
+        if plan.activation_bytes
+        else "activation memory not stated"
+    )
+    console.print(f"{plan.path}: {plan.flavor} {plan.version}, GPU {plan.gpu}, {size}, {memory}", highlight=False)
+
+
+@app.command("validate", epilog=_VALIDATE_EXAMPLE)
+def validate(
+    checkpoint: Annotated[Path, typer.Argument(help="Checkpoint (.safetensors).")],
+    engines: Annotated[list[Path], typer.Argument(help="Engines (.onnx) made from it.")],
+) -> None:
+    """Compare engines with their checkpoint: names, shapes, values. Exit code 1 where one differs."""
+    with Steps(console) as report:
+        report("import torch")
+        from export.tables import parity_table
+        from export.validate import validate
+
+        rows = validate(checkpoint, engines, report)
+    console.print(parity_table(rows))
+    failed = [row for row in rows if row.failure]
+    for row in failed:
+        print(f"{row.engine}: {row.failure}", file=sys.stderr)
+    if failed:
+        raise typer.Exit(1)
+
+
+def _size_option(text: str | None, dynamic: bool) -> tuple[int, int] | None:
+    if (text is None) != dynamic:
+        got = "both --size and" if dynamic else "neither --size nor"
+        raise InputError(f"got {got} --dynamic; give one of the two, such as --size 512x1024")
+    if text is None:
+        return None
+    height, width = _numbers(text, 2, "--size", "HEIGHTxWIDTH, such as 1024x2048")
+    return height, width
+
+
+def _shape(text: str | None, option: str) -> tuple[int, int, int] | None:
+    if text is None:
+        return None
+    count, height, width = _numbers(text, 3, option, "BATCHxHEIGHTxWIDTH, such as 1x1024x2048")
+    return count, height, width
+
+
+def _numbers(text: str, count: int, option: str, form: str) -> tuple[int, ...]:
+    if not re.fullmatch(r"\d{1,6}" + (count - 1) * r"x\d{1,6}", text.lower()):
+        raise InputError(f"{option} {text!r} is not {form}")
+    return tuple(int(number) for number in text.lower().split("x"))
+
+
+def main() -> None:
+    """Run the command line. A user's mistake becomes one line on stderr and exit code 2."""
+    try:
+        app()
+    except Pix2rtError as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,254 @@
+"""pix2pixHD as engines: label map to image, image to instance features, and the naive export to measure against."""
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from export.inference_modules import MAX_INSTANCES, Arrays, Graph
+from export.network_rewrites import ShuffledConv, drop_cancelled_biases, inference_copy, split_uneven_convs, to_half
+from runtime.spec import StyleBank, TensorSpec
+from training.checkpoint import Checkpoint
+from training.networks.label_encoding import instance_edges, one_hot
+from training.networks.pix2pixhd import IMAGE_NC, Architecture, Generator, to_unit_range
+
+
+def engines(checkpoint: Checkpoint, networks: Mapping[str, nn.Module], precision: str) -> list[Graph]:
+    """The synthesizer, or the translator where the input is an RGB image, and the style encoder if there is one."""
+    graphs = [_synthesis(checkpoint, cast("Generator", networks["generator"]), precision)]
+    if "encoder" in networks:
+        graphs.append(_encoding(checkpoint.architecture, networks["encoder"], precision))
+    return graphs
+
+
+def baseline(checkpoint: Checkpoint, networks: Mapping[str, nn.Module]) -> Graph:
+    """The generator alone: encoded labels float32 [1, input_nc, H, W] → float32 [1, 3, H, W]."""
+    a: Architecture = checkpoint.architecture
+    generator = networks["generator"]
+
+    def examples(count: int, height: int, width: int, rng: np.random.Generator) -> dict[str, NDArray[Any]]:
+        arrays = _examples(a, count, height, width, rng)
+        return {"input": _encoded(a, arrays).numpy()}
+
+    def reference(arrays: Arrays) -> dict[str, NDArray[Any]]:
+        with torch.inference_mode():
+            return {"output": generator(torch.from_numpy(arrays["input"])).numpy()}
+
+    return Graph(
+        kind="baseline",
+        suffix="",
+        module=generator,
+        inputs=(TensorSpec("input", "float32", ("N", a.input_nc, "H", "W")),),
+        outputs=(TensorSpec("output", "float32", ("N", IMAGE_NC, "H", "W")),),
+        size_multiple=a.size_multiple,
+        smallest_side=_smallest_side(a),
+        parameters=_parameters(generator),
+        examples=examples,
+        reference=reference,
+        labels=checkpoint.labels,
+        styles=_style_bank(checkpoint),
+    )
+
+
+class Synthesis(nn.Module):
+    """Bytes in, bytes out: encoding, generator, quantisation.
+
+    Args:
+        generator: the trained network; it is left as it is.
+        architecture: its parameters.
+        dtype: what the convolutions compute in.
+    """
+
+    def __init__(self, generator: Generator, architecture: Architecture, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.architecture, self.dtype = architecture, dtype
+        self.generator = inference_copy(generator)
+        drop_cancelled_biases(self.generator)
+        pad, conv, _ = generator.head
+        self.generator.head = nn.Sequential(pad, ShuffledConv(cast("nn.Conv2d", conv)))
+        if dtype == torch.float16:
+            to_half(self.generator)
+        else:
+            split_uneven_convs(self.generator)  # the CPU's precision; a GPU's tensor cores take blocks of 8
+
+    def forward(self, source: Tensor, inst_map: Tensor | None = None, styles: Tensor | None = None) -> Tensor:
+        """The tensors of `encode` → image uint8 [N, H, W, 3]."""
+        x = encode(self.architecture, source, inst_map, styles, self.dtype)
+        return to_bytes(torch.tanh(self.generator(x).to(torch.float32)))
+
+
+class Encoding(nn.Module):
+    """Image uint8 [N, H, W, 3] → features float32 [N, feat_num, H, W], not yet averaged over instances."""
+
+    def __init__(self, encoder: nn.Module, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.dtype = dtype
+        self.encoder = inference_copy(encoder)
+        drop_cancelled_biases(self.encoder)
+        if dtype == torch.float16:
+            to_half(self.encoder)
+
+    def forward(self, image: Tensor) -> Tensor:
+        features: Tensor = self.encoder(_unit_range(image).to(self.dtype))
+        return features.to(torch.float32)
+
+
+def encode(
+    architecture: Architecture,
+    source: Tensor,
+    inst_map: Tensor | None = None,
+    styles: Tensor | None = None,
+    dtype: torch.dtype = torch.float32,
+) -> Tensor:
+    """The generator's input [N, input_nc, H, W]: [one-hot or RGB][edges][features].
+
+    Args:
+        architecture: of the generator; says which tensors it takes.
+        source: label map uint8 [N, H, W], or image uint8 [N, H, W, 3] where label_nc is 0.
+        inst_map: int32 [N, H, W], where there are edges or features.
+        styles: float32 [N, K, feat_num], where there are features; `inst_map` then holds rows of it.
+        dtype: of the result.
+    """
+    channels = [
+        one_hot(source, architecture.label_nc, dtype) if architecture.label_nc else _unit_range(source).to(dtype)
+    ]
+    if architecture.use_edges and inst_map is not None:
+        channels.append(instance_edges(inst_map, dtype))
+    if styles is not None and inst_map is not None:
+        channels.append(_style_features(inst_map, styles).to(dtype))
+    return torch.cat(channels, dim=1) if len(channels) > 1 else channels[0]
+
+
+def _unit_range(image: Tensor) -> Tensor:
+    """`to_unit_range` with the cast first: TensorRT moves no bytes around."""
+    return to_unit_range(image.to(torch.float32))
+
+
+def _encoded(architecture: Architecture, arrays: Arrays) -> Tensor:
+    """`encode` of arrays by input name."""
+    source = arrays["label_map" if architecture.label_nc else "image"]
+    inst_map, styles = (torch.from_numpy(arrays[name]) if name in arrays else None for name in ("inst_map", "styles"))
+    return encode(architecture, torch.from_numpy(source), inst_map, styles)
+
+
+def _style_features(inst_map: Tensor, styles: Tensor) -> Tensor:
+    """Row inst_map[n, y, x] of styles[n] at every pixel: [N, H, W], [N, K, F] → [N, F, H, W]."""
+    count, rows, _ = styles.shape
+    first_row = torch.arange(count, dtype=torch.int32).view(-1, 1, 1) * rows
+    return nn.functional.embedding(inst_map + first_row, styles.flatten(0, 1)).permute(0, 3, 1, 2)
+
+
+def to_bytes(image: Tensor) -> Tensor:
+    """float32 [N, 3, H, W] in [−1, 1] → uint8 [N, H, W, 3], truncated as the reference code does."""
+    return (127.5 * image + 127.5).clamp(0, 255).permute(0, 2, 3, 1).to(torch.uint8)
+
+
+def _synthesis(checkpoint: Checkpoint, generator: Generator, precision: str) -> Graph:
+    a: Architecture = checkpoint.architecture
+    output = "image" if a.label_nc else "translation"  # ONNX wants an output's name to differ from the input's
+
+    def reference(arrays: Arrays) -> dict[str, NDArray[Any]]:
+        with torch.inference_mode():
+            return {output: to_bytes(generator(_encoded(a, arrays))).numpy()}
+
+    return Graph(
+        kind="synthesizer" if a.label_nc else "translator",
+        suffix="",
+        module=Synthesis(generator, a, _dtype(precision)).eval(),
+        inputs=_synthesis_inputs(a),
+        outputs=(TensorSpec(output, "uint8", ("N", "H", "W", IMAGE_NC)),),
+        size_multiple=a.size_multiple,
+        smallest_side=_smallest_side(a),
+        parameters=_parameters(generator),
+        examples=lambda count, height, width, rng: _examples(a, count, height, width, rng),
+        reference=reference,
+        labels=checkpoint.labels,
+        styles=_style_bank(checkpoint),
+        fake_image=True,
+    )
+
+
+def _encoding(architecture: Architecture, encoder: nn.Module, precision: str) -> Graph:
+    inputs = (TensorSpec("image", "uint8", ("N", "H", "W", IMAGE_NC)),)
+
+    def reference(arrays: Arrays) -> dict[str, NDArray[Any]]:
+        with torch.inference_mode():
+            return {"feat_map": encoder(to_unit_range(torch.from_numpy(arrays["image"]))).numpy()}
+
+    return Graph(
+        kind="style_encoder",
+        suffix=".encoder",
+        module=Encoding(encoder, _dtype(precision)).eval(),
+        inputs=inputs,
+        outputs=(TensorSpec("feat_map", "float32", ("N", architecture.feat_num, "H", "W")),),
+        size_multiple=architecture.size_multiple,
+        smallest_side=_smallest_side(architecture),
+        parameters=_parameters(encoder),
+        examples=lambda count, height, width, rng: {"image": _blocky_image(count, height, width, rng)},
+        reference=reference,
+    )
+
+
+def _synthesis_inputs(architecture: Architecture) -> tuple[TensorSpec, ...]:
+    inputs = [TensorSpec("image", "uint8", ("N", "H", "W", IMAGE_NC))]
+    if architecture.label_nc:
+        inputs = [TensorSpec("label_map", "uint8", ("N", "H", "W"))]
+    if architecture.use_edges or architecture.feat_num:
+        inputs.append(TensorSpec("inst_map", "int32", ("N", "H", "W")))
+    if architecture.feat_num:
+        inputs.append(TensorSpec("styles", "float32", ("N", "K", architecture.feat_num)))
+    return tuple(inputs)
+
+
+def _examples(
+    a: Architecture, count: int, height: int, width: int, rng: np.random.Generator
+) -> dict[str, NDArray[Any]]:
+    """Random blocky maps: every class occurs on large maps, objects have straight and ragged borders."""
+    inst_map = _blocks(count, height, width, rng, MAX_INSTANCES)
+    arrays: dict[str, NDArray[Any]] = {
+        "label_map": rng.integers(0, max(a.label_nc, 1), MAX_INSTANCES, np.uint8)[inst_map],
+        "image": _blocky_image(count, height, width, rng),
+        "inst_map": inst_map,
+        "styles": rng.uniform(-1, 1, (count, MAX_INSTANCES, a.feat_num)).astype(np.float32),
+    }
+    return {tensor.name: arrays[tensor.name] for tensor in _synthesis_inputs(a)}
+
+
+def _blocky_image(count: int, height: int, width: int, rng: np.random.Generator) -> NDArray[np.uint8]:
+    colours = rng.integers(0, 256, (MAX_INSTANCES, IMAGE_NC), np.uint8)
+    noise = rng.integers(0, 16, (count, height, width, IMAGE_NC), np.uint8)
+    image: NDArray[np.uint8] = np.bitwise_xor(colours[_blocks(count, height, width, rng, MAX_INSTANCES)], noise)
+    return image
+
+
+def _blocks(count: int, height: int, width: int, rng: np.random.Generator, values: int) -> NDArray[np.int32]:
+    """int32 [N, H, W] of random values in blocks of 2 to 16 pixels a side.
+
+    Several blocks on every map: InstanceNorm of a uniform map divides rounding noise by almost nothing.
+    """
+    side = int(rng.integers(2, max(min(height, width, 64) // 4, 2) + 1))
+    coarse = rng.integers(0, values, (count, -(-height // side), -(-width // side)), np.int32)
+    return np.ascontiguousarray(coarse.repeat(side, 1).repeat(side, 2)[:, :height, :width])
+
+
+def _style_bank(checkpoint: Checkpoint) -> StyleBank | None:
+    if not checkpoint.architecture.feat_num:
+        return None
+    centres = {class_id: tuple(map(tuple, styles.tolist())) for class_id, styles in sorted(checkpoint.styles.items())}
+    return StyleBank(checkpoint.architecture.feat_num, centres)
+
+
+def _smallest_side(architecture: Architecture) -> int:
+    """The innermost blocks reflect one pixel of a map that is `size_multiple` times smaller; the ends reflect 3."""
+    return max(2 * architecture.size_multiple, 4)
+
+
+def _parameters(network: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+def _dtype(precision: str) -> torch.dtype:
+    return torch.float16 if precision == "fp16" else torch.float32

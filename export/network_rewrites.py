@@ -1,0 +1,116 @@
+"""Other ways to compute the same function, faster. Each takes and returns modules and shares their weights."""
+
+import copy
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+BLOCK = 16  # float32 values in a vector register of 512 bits
+
+
+def inference_copy(network: nn.Module) -> nn.Module:
+    """A copy whose layers may be replaced; the weights are the original's own tensors."""
+    shared = {id(tensor): tensor for tensor in (*network.parameters(), *network.buffers())}
+    return copy.deepcopy(network, shared)
+
+
+def drop_cancelled_biases(network: nn.Module) -> None:
+    """Remove, in place, the bias of each convolution that an InstanceNorm follows: subtracting the mean cancels it."""
+    for layers in network.modules():
+        if not isinstance(layers, nn.Sequential):
+            continue
+        for layer, following in zip(layers, list(layers)[1:], strict=False):
+            if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d) and isinstance(following, nn.InstanceNorm2d):
+                layer.bias = None
+
+
+class ShuffledConv(nn.Module):
+    """A k×k convolution with few output channels, as a (k+1)×(k+1) one of stride 2 that computes 2×2 pixels at once.
+
+    Four times the channels fill the vector registers that 3 channels leave idle. Output pixel (2i+a, 2j+b) is channel
+    4c+2a+b at (i, j), with the kernel shifted by (a, b).
+
+    Args:
+        conv: stride 1, no padding, one group; the output's sides must be even.
+    """
+
+    def __init__(self, conv: nn.Conv2d) -> None:
+        super().__init__()
+        height, width = conv.kernel_size
+        shape = (conv.out_channels, 2, 2, conv.in_channels, height + 1, width + 1)
+        weight = conv.weight.new_zeros(shape)
+        for a in range(2):
+            for b in range(2):
+                weight[:, a, b, :, a : a + height, b : b + width] = conv.weight.detach()
+        self.weight = nn.Parameter(weight.flatten(0, 2), requires_grad=False)
+        self.bias: nn.Parameter | None = None
+        if conv.bias is not None:
+            self.bias = nn.Parameter(conv.bias.detach().repeat_interleave(4), requires_grad=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, C, H+k−1, W+k−1] → [N, output channels, H, W]."""
+        return F.pixel_shuffle(F.conv2d(x, self.weight, self.bias, stride=2), 2)
+
+
+class SplitConv(nn.Module):
+    """A convolution as the sum of two: the input channels up to a multiple of 16, and the rest.
+
+    ONNX Runtime computes in blocks of 16 input channels: the label convolution's 36 would cost as much as 48, while a
+    group of fewer than 16 takes another kernel that wastes none.
+
+    Args:
+        conv: one group; no padding of its own.
+    """
+
+    def __init__(self, conv: nn.Conv2d) -> None:
+        super().__init__()
+        self.stride = conv.stride
+        self.split = conv.in_channels // BLOCK * BLOCK
+        blocks, rest = conv.weight.detach().tensor_split([self.split], dim=1)
+        self.blocks = nn.Parameter(blocks.contiguous(), requires_grad=False)
+        self.rest = nn.Parameter(rest.contiguous(), requires_grad=False)
+        self.bias = conv.bias
+
+    def forward(self, x: Tensor) -> Tensor:
+        """As the convolution's."""
+        blocks = F.conv2d(x[:, : self.split], self.blocks, self.bias, self.stride)
+        return blocks + F.conv2d(x[:, self.split :], self.rest, None, self.stride)
+
+
+def split_uneven_convs(network: nn.Module) -> None:
+    """Replace, in place, every convolution whose input channels exceed a multiple of 16 by `SplitConv`."""
+    for layers in network.modules():
+        for name, layer in list(layers.named_children()):
+            if (
+                isinstance(layer, nn.Conv2d)
+                and layer.in_channels > BLOCK
+                and layer.in_channels % BLOCK
+                and not any(layer.padding)
+            ):
+                setattr(layers, name, SplitConv(layer))
+
+
+class Float32InstanceNorm(nn.Module):
+    """InstanceNorm with float32 statistics whatever the dtype around it; a variance overflows half precision."""
+
+    def __init__(self, norm: nn.InstanceNorm2d) -> None:
+        super().__init__()
+        self.norm = norm
+
+    def forward(self, x: Tensor) -> Tensor:
+        normalised: Tensor = self.norm(x.to(torch.float32))
+        return normalised.to(x.dtype)
+
+
+def to_half(network: nn.Module) -> None:
+    """Make a network, in place, compute in float16 but take InstanceNorm statistics in float32.
+
+    The weights become new tensors, so an original that shares them keeps its own.
+    """
+    for module in list(network.modules()):
+        for name, child in list(module.named_children()):
+            if isinstance(child, nn.InstanceNorm2d):
+                setattr(module, name, Float32InstanceNorm(child))
+        for name, weight in list(module.named_parameters(recurse=False)):
+            setattr(module, name, nn.Parameter(weight.half(), requires_grad=False))

@@ -1,0 +1,230 @@
+"""Checkpoint → self-describing ONNX engine, compared with the checkpoint before it gets its name."""
+
+import gc
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from export.cost import cost_of
+from export.inference_modules import Graph, family_graphs
+from export.parity import Parity, compare_all, worst
+from export.torch_to_onnx import static_tensors, torch_to_onnx
+from runtime.errors import ExportError
+from runtime.files import atomic_path
+from runtime.onnx_engine import OnnxEngine
+from runtime.onnx_metadata import read_spec
+from runtime.spec import SPEC_KEY, EngineSpec
+from runtime.version import __version__
+from training.checkpoint import Checkpoint, load_checkpoint, sha256_of
+
+PRECISIONS = ("fp32", "fp16")
+MAX_SIDE = 16384
+_MANY_PIXELS = 512 * 1024  # above it, one example has to do
+_SMALL_SIDE = 32
+_DYNAMIC_COST_SIZE = 512
+_SEED = 20261121
+
+Report = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Example:
+    """Inputs and what the checkpoint makes of them."""
+
+    inputs: Mapping[str, NDArray[Any]]
+    expected: Mapping[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Exported:
+    """One file written."""
+
+    path: Path
+    spec: EngineSpec
+
+
+def export_onnx(
+    checkpoint_path: str | Path,
+    output: str | Path,
+    *,
+    size: tuple[int, int] | None = None,
+    precision: str = "fp32",
+    baseline: bool = False,
+    report: Report = lambda step: None,
+) -> list[Exported]:
+    """Write every engine of a checkpoint: `output`, and beside it `NAME.encoder.onnx` where there is an encoder.
+
+    Args:
+        checkpoint_path: of a `.safetensors` checkpoint.
+        output: name of the main engine, ending in `.onnx`.
+        size: fixed (H, W) with N = 1; None leaves N, H, W and K free.
+        precision: "fp32" or "fp16".
+        baseline: the plain network with float input instead, as a yardstick for benchmarks.
+        report: called with the name of each step as it starts.
+
+    Raises:
+        MissingFileError, CheckpointError: no such checkpoint, or it is damaged.
+        ExportError: it cannot become an engine of this form.
+        ParityError: an engine does not reproduce the checkpoint; it was not written.
+    """
+    output = Path(output)
+    report("read checkpoint")
+    checkpoint = load_checkpoint(checkpoint_path)
+    _check_request(checkpoint, output, size, precision, baseline)
+    graphs = graphs_of(checkpoint, precision, baseline)
+    family, normalization = checkpoint.family, checkpoint.normalization
+    del checkpoint  # its tensors were copied into the networks; at full size every copy counts
+    digest = sha256_of(checkpoint_path)
+    exported = []
+    while graphs:
+        graph = graphs.pop(0)
+        path = output.with_suffix(f"{graph.suffix}.onnx")
+        check_size(graph, size)
+        report(f"{graph.kind}: run checkpoint")
+        examples = make_examples(graph, size)
+        report(f"{graph.kind}: trace")
+        model = torch_to_onnx(graph, size)
+        spec = _spec_of(graph, model, size, family, normalization, precision, digest)
+        del graph
+        gc.collect()
+        exported.append(Exported(path, _write(model, spec, examples, path, report)))
+    return exported
+
+
+def graphs_of(checkpoint: Checkpoint, precision: str, baseline: bool = False) -> list[Graph]:
+    """The engines that a checkpoint can become.
+
+    Raises:
+        CheckpointError: the weights do not fit the architecture.
+        ExportError: a weight is not finite, or the family has no engines.
+    """
+    family = family_graphs(checkpoint.family)
+    networks = checkpoint.build()
+    for network, module in networks.items():
+        _check_finite(network, module)
+    if baseline:
+        return [family.baseline(checkpoint, networks)]
+    graphs: list[Graph] = family.engines(checkpoint, networks, precision)
+    return graphs
+
+
+def check_size(graph: Graph, size: tuple[int, int] | None) -> None:
+    """Raises ExportError unless the network takes images of `size`; names the nearest that fits."""
+    if size is None:
+        return
+    multiple, smallest, largest = (
+        graph.size_multiple,
+        graph.smallest_side,
+        MAX_SIDE // graph.size_multiple * graph.size_multiple,
+    )
+    if any(not smallest <= side <= largest or side % multiple for side in size):
+        nearest = [min(max(round(side / multiple) * multiple, smallest), largest) for side in size]
+        raise ExportError(
+            f"--size {size[0]}x{size[1]}: height and width must be multiples of {multiple} from {smallest} to "
+            f"{largest} for this network; the nearest that fits is {nearest[0]}x{nearest[1]}"
+        )
+
+
+def make_examples(graph: Graph, size: tuple[int, int] | None) -> list[Example]:
+    """Examples for the gate: at the engine's size; where it is free, two sizes, one of them with two images."""
+    rng = np.random.default_rng(_SEED)
+    examples = []
+    for count, height, width in _example_shapes(graph, size):
+        inputs = graph.examples(count, height, width, rng)
+        examples.append(Example(inputs, graph.reference(inputs)))
+    return examples
+
+
+def _example_shapes(graph: Graph, size: tuple[int, int] | None) -> list[tuple[int, int, int]]:
+    if size:
+        return [(1, *size)] * (1 if size[0] * size[1] >= _MANY_PIXELS else 3)
+    m = graph.size_multiple
+    side = max(graph.smallest_side, -(-_SMALL_SIDE // m) * m)
+    return [(2, side, side + m), (1, 2 * side, side)]
+
+
+def run_gate(path: Path, examples: Iterable[Example], precision: str) -> Parity:
+    """Run the engine file on the examples.
+
+    Raises:
+        ParityError: it does not reproduce the checkpoint.
+    """
+    engine = OnnxEngine(path, read_spec(path), "cpu", threads=None)
+    return worst(compare_all(example.expected, engine.run(example.inputs), precision) for example in examples)
+
+
+def _write(model: onnx.ModelProto, spec: EngineSpec, examples: list[Example], path: Path, report: Report) -> EngineSpec:
+    with atomic_path(path) as temporary:
+        _save(model, spec, temporary)
+        report(f"{spec.kind}: compare engine and checkpoint")
+        spec = replace(spec, parity=run_gate(temporary, examples, spec.precision).figures())
+        _save(model, spec, temporary)
+    return spec
+
+
+def _save(model: onnx.ModelProto, spec: EngineSpec, path: Path) -> None:
+    del model.metadata_props[:]
+    model.metadata_props.add(key=SPEC_KEY, value=spec.to_json())
+    path.write_bytes(model.SerializeToString(deterministic=True))
+
+
+def _spec_of(
+    graph: Graph,
+    model: onnx.ModelProto,
+    size: tuple[int, int] | None,
+    family: str,
+    normalization: str,
+    precision: str,
+    digest: str,
+) -> EngineSpec:
+    inputs, outputs = static_tensors(graph.inputs, size), static_tensors(graph.outputs, size)
+    cost_size = size or (max(_DYNAMIC_COST_SIZE, graph.size_multiple),) * 2
+    shapes = {tensor.name: tensor.shape for tensor in static_tensors(graph.inputs, cost_size)}
+    return EngineSpec(
+        kind=graph.kind,
+        family=family,
+        inputs=inputs,
+        outputs=outputs,
+        size=size,
+        size_multiple=graph.size_multiple,
+        smallest_side=graph.smallest_side,
+        labels=graph.labels,
+        styles=graph.styles,
+        normalization=normalization,
+        precision=precision,
+        cost=cost_of(model, shapes, cost_size, graph.parameters),  # type: ignore[arg-type]
+        checkpoint_sha256=digest,
+        versions={"pix2rt": __version__, "torch": torch.__version__, "onnx": onnx.__version__},
+    )
+
+
+def _check_request(
+    checkpoint: Checkpoint, output: Path, size: tuple[int, int] | None, precision: str, baseline: bool
+) -> None:
+    if output.suffix != ".onnx":
+        raise ExportError(
+            f"output {output}: an ONNX engine's name ends in .onnx; pass -o {output.with_suffix('.onnx')}"
+        )
+    if precision not in PRECISIONS:
+        raise ExportError(f"--precision {precision!r} is not one of {', '.join(PRECISIONS)}")
+    if checkpoint.normalization != "per-image":
+        raise ExportError(f"normalization {checkpoint.normalization!r} has no export yet; only 'per-image' has")
+    if baseline and (precision != "fp32" or size is None):
+        raise ExportError("--baseline is the naive export: float32 at a fixed --size, without --dynamic")
+
+
+def _check_finite(network: str, module: nn.Module) -> None:
+    for name, tensor in module.state_dict().items():
+        bad = int((~torch.isfinite(tensor)).sum())
+        if bad:
+            raise ExportError(
+                f"{network}.{name}: {bad} of {tensor.numel()} weights are NaN or infinite; the training run diverged, "
+                "export an earlier checkpoint"
+            )

@@ -1,0 +1,101 @@
+"""The gate: does an engine give what its checkpoint gives?"""
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runtime.errors import ParityError
+
+GREY_LEVEL = {"uint8": 1.0, "float32": 1 / 127.5}  # floats are in [−1, 1]
+MAX_GREY_LEVELS_FP32 = {"uint8": 1.0, "float32": 0.05}
+MIN_PSNR_DB = {"fp16": 45.0}
+
+
+@dataclass(frozen=True)
+class Parity:
+    """How far an engine is from its checkpoint, over every output and example.
+
+    Attributes:
+        max_grey_levels: largest difference, in steps of 1/255 of the value range.
+        psnr_db: peak signal-to-noise ratio; infinite where all is equal.
+        differing_bytes: share of values that differ, 0 to 1.
+    """
+
+    max_grey_levels: float
+    psnr_db: float
+    differing_bytes: float
+
+    def figures(self) -> dict[str, float]:
+        """For the specification; JSON has no infinity, so equality is written as 999 dB."""
+        return {
+            "max_grey_levels": self.max_grey_levels,
+            "psnr_db": min(self.psnr_db, 999.0),
+            "differing_bytes": self.differing_bytes,
+        }
+
+
+def compare(name: str, expected: NDArray[Any], received: NDArray[Any], precision: str) -> Parity:
+    """Measure one output.
+
+    Raises:
+        ParityError: another shape or dtype, not finite, constant where the checkpoint's is not, or too far from it.
+    """
+    if received.shape != expected.shape or received.dtype != expected.dtype:
+        raise ParityError(
+            f"{name}: the engine gives {received.dtype} {list(received.shape)}, "
+            f"the checkpoint {expected.dtype} {list(expected.shape)}; engine and checkpoint do not belong together"
+        )
+    if not np.isfinite(received).all():
+        raise ParityError(f"{name}: the engine gives values that are not finite; export with --precision fp32")
+    if np.ptp(received) == 0 and np.ptp(expected) > 0:
+        raise ParityError(f"{name}: the engine gives {received.flat[0]} everywhere, the checkpoint does not")
+    parity = measure(expected, received)
+    _check(name, parity, str(expected.dtype), precision)
+    return parity
+
+
+def measure(expected: NDArray[Any], received: NDArray[Any]) -> Parity:
+    """The figures of one pair of arrays of one shape and dtype."""
+    difference = np.abs(received.astype(np.float32) - expected.astype(np.float32)) / GREY_LEVEL[str(expected.dtype)]
+    square = float(np.mean(np.square(difference), dtype=np.float64))
+    return Parity(
+        max_grey_levels=float(difference.max(initial=0.0)),
+        psnr_db=10 * math.log10(255.0**2 / square) if square else math.inf,
+        differing_bytes=float(np.mean(difference > 0)),
+    )
+
+
+def worst(parities: Iterable[Parity]) -> Parity:
+    """The worst of each figure."""
+    rows = list(parities)
+    return Parity(
+        max(row.max_grey_levels for row in rows),
+        min(row.psnr_db for row in rows),
+        max(row.differing_bytes for row in rows),
+    )
+
+
+def compare_all(expected: Mapping[str, NDArray[Any]], received: Mapping[str, NDArray[Any]], precision: str) -> Parity:
+    """`compare` for every output, by name."""
+    missing = expected.keys() - received.keys()
+    if missing:
+        raise ParityError(f"the engine has no output {', '.join(sorted(missing))}; it gives {', '.join(received)}")
+    return worst(compare(name, expected[name], received[name], precision) for name in expected)
+
+
+def _check(name: str, parity: Parity, dtype: str, precision: str) -> None:
+    if precision in MIN_PSNR_DB:
+        limit, value, unit = MIN_PSNR_DB[precision], parity.psnr_db, "dB PSNR, at least"
+        fits = value >= limit
+    else:
+        limit, value, unit = MAX_GREY_LEVELS_FP32[dtype], parity.max_grey_levels, "grey levels, at most"
+        fits = value <= limit
+    if not fits:
+        raise ParityError(
+            f"{name}: the {precision} engine differs from the checkpoint by {value:.3f} {unit} {limit:g} expected; "
+            "nothing was written. Export with --precision fp32, or report this with the checkpoint"
+        )

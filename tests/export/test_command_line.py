@@ -1,0 +1,84 @@
+"""`python -m export …` as a user calls it."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from runtime.onnx_metadata import read_spec
+from tests.export.conftest import Tiny
+from tests.paths import GOLDEN, ROOT, needs_golden
+from tests.tiny_models import save_tiny_checkpoint
+from training.checkpoint import load_checkpoint
+
+
+def export(*arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "export", *map(str, arguments)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=300)
+
+
+@pytest.mark.parametrize("command", ["import", "onnx", "engine", "validate"])
+def test_help_shows_an_example(command: str) -> None:
+    result = export(command, "--help")
+    assert result.returncode == 0
+    assert f"python -m export {command}" in result.stdout
+
+
+def test_export_and_validate(tiny_engines: Tiny, tmp_path: Path) -> None:
+    checkpoint = save_tiny_checkpoint("no_edges", tmp_path / "c.safetensors")
+    result = export("onnx", checkpoint, "--size", "16x24", "--precision", "fp16", "-o", tmp_path / "e.onnx")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "parity" in result.stdout
+    assert read_spec(tmp_path / "e.onnx").size == (16, 24)
+
+    assert export("validate", checkpoint, tmp_path / "e.onnx").returncode == 0
+    other = save_tiny_checkpoint("no_edges", tmp_path / "other.safetensors", seed=1)
+    result = export("validate", other, tmp_path / "e.onnx", tiny_engines("local")[0].path)
+    assert result.returncode == 1
+    assert "differs from the checkpoint" in result.stderr
+    assert "inst_map" in result.stderr
+
+
+def test_mistakes_are_one_line_and_exit_code_2(tmp_path: Path) -> None:
+    checkpoint = save_tiny_checkpoint("no_edges", tmp_path / "c.safetensors")
+    output = tmp_path / "e.onnx"
+    for arguments, words in (
+        (("onnx", checkpoint, "-o", output), "neither --size nor --dynamic"),
+        (("onnx", checkpoint, "--size", "16", "-o", output), "--size '16' is not HEIGHTxWIDTH"),
+        (("onnx", checkpoint, "--size", "17x16", "-o", output), "multiples of 2"),
+        (("onnx", tmp_path / "none.safetensors", "--dynamic", "-o", output), "does not exist"),
+        (("validate", checkpoint, checkpoint), "is no whole ONNX file"),
+        (("engine", checkpoint, "-o", tmp_path / "e.engine"), "is no whole ONNX file"),
+        (("import", checkpoint, "-o", tmp_path / "i.safetensors"), str(checkpoint)),
+    ):
+        result = export(*arguments)
+        assert result.returncode == 2, result
+        assert result.stderr.startswith("error: ")
+        assert words in result.stderr
+        assert "Traceback" not in result.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["c.safetensors"]
+
+
+@needs_golden
+def test_import(tmp_path: Path) -> None:
+    source = GOLDEN / "pix2pixhd_local_features"
+    result = export(
+        "import",
+        source / "latest_net_G.pth",
+        "--encoder",
+        source / "latest_net_E.pth",
+        "--discriminator",
+        source / "latest_net_D.pth",
+        "--styles",
+        source / "features_clustered_010.npy",
+        "--opt",
+        source / "opt.txt",
+        "-o",
+        tmp_path / "g.safetensors",
+    )
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "feat_num" in result.stdout
+    checkpoint = load_checkpoint(tmp_path / "g.safetensors")
+    assert checkpoint.networks.keys() == {"generator", "encoder", "discriminator"}
+    assert checkpoint.styles
