@@ -127,9 +127,9 @@ def engine_size(name: str, size: tuple[int, int], spec: EngineSpec, pad: bool) -
             )
         target, wanted = spec.size, f"exactly {spec.size[0]}×{spec.size[1]}"
     else:
-        multiple = spec.size_multiple
-        target = (-(-height // multiple) * multiple, -(-width // multiple) * multiple)
-        wanted = f"sides that are multiples of {multiple}"
+        multiple, least = spec.size_multiple, spec.smallest_side
+        target = (-(-max(height, least) // multiple) * multiple, -(-max(width, least) // multiple) * multiple)
+        wanted = f"sides that are multiples of {multiple}, at least {least}"
     if target != size and not pad:
         raise InputError(
             f"{name} is H×W = {height}×{width}, this engine takes {wanted}; pass pad=True (--pad) to extend it to "

@@ -69,6 +69,7 @@ class EngineSpec:
         inputs, outputs: tensors by name; a host never refers to them by index.
         size: [H, W] of a static engine, None where H and W are dynamic.
         size_multiple: H and W must be multiples of this.
+        smallest_side: H and W must be at least this; reflection padding needs a pixel to reflect.
         labels: class table, None where the input is an RGB image.
         styles: style bank, None where the network has no feature channels.
         normalization: statistics of the normalisation layers ("per-image").
@@ -85,6 +86,7 @@ class EngineSpec:
     outputs: tuple[TensorSpec, ...]
     size: tuple[int, int] | None
     size_multiple: int
+    smallest_side: int
     labels: LabelSpec | None
     styles: StyleBank | None
     normalization: str
@@ -137,9 +139,9 @@ def parse_spec(text: str, source: str) -> EngineSpec:
 
 def _spec_from(document: Mapping[str, Any]) -> EngineSpec:
     size, labels, styles = document["size"], document["labels"], document["styles"]
-    multiple = int(document["size_multiple"])
-    if multiple < 1:
-        raise ValueError(f"size_multiple is {multiple}")
+    multiple, smallest = int(document["size_multiple"]), int(document["smallest_side"])
+    if multiple < 1 or smallest < 1:
+        raise ValueError(f"size_multiple is {multiple}, smallest_side {smallest}")
     return EngineSpec(
         kind=str(document["kind"]),
         family=str(document["family"]),
@@ -147,6 +149,7 @@ def _spec_from(document: Mapping[str, Any]) -> EngineSpec:
         outputs=_tensors(document["outputs"]),
         size=None if size is None else (int(size[0]), int(size[1])),
         size_multiple=multiple,
+        smallest_side=smallest,
         labels=None if labels is None else LabelSpec.from_json(labels),
         styles=None if styles is None else _style_bank(styles),
         normalization=str(document["normalization"]),

@@ -103,6 +103,14 @@ def test_sizes_of_a_dynamic_engine(dynamic):
         dynamic.run(GOOD[:15])
 
 
+def test_the_smallest_side(folder):
+    path = tiny_engines.synthesizer(folder / "smallest.onnx", size=None, batch="N", smallest=16)
+    synthesizer = Synthesizer(path)
+    with pytest.raises(InputError, match=r"8×32.*multiples of 8, at least 16; pass pad=True.*16×32"):
+        synthesizer.run(GOOD[:8])
+    np.testing.assert_array_equal(synthesizer.run(GOOD[:8], pad=True), synthesizer.run(GOOD)[:8])
+
+
 def test_a_missing_inst_map(inst):
     with pytest.raises(InputError, match=r"inst_map is missing.*edges_from_labels=True"):
         inst.run(GOOD)

@@ -43,7 +43,7 @@ def _value(tensor):
 
 
 def synthesizer_spec(
-    *, inst=False, styles=False, size=SIZE, batch=1, instances="K", multiple=8, labels=LABELS, bank=BANK
+    *, inst=False, styles=False, size=SIZE, batch=1, instances="K", multiple=8, smallest=8, labels=LABELS, bank=BANK
 ):
     """`size` None and `batch` "N" make those axes dynamic."""
     axes = (batch, *(size or ("H", "W")))
@@ -59,6 +59,7 @@ def synthesizer_spec(
         outputs=(TensorSpec("image", "uint8", (*axes, 3)),),
         size=size,
         size_multiple=multiple,
+        smallest_side=smallest,
         labels=labels,
         styles=bank if styles else None,
         normalization="per-image",
