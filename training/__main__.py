@@ -26,7 +26,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, help="Train pix2pi
 console = Console()
 
 
-def train(family: str, preset: str, out: Path, dry_run: bool, given: dict[str, Any]) -> None:
+def train(family: str, preset: str, folder: Path, dry_run: bool, given: dict[str, Any]) -> None:
     """Resolve options, create the system, train or resume."""
     module = family_system(family)
     options: LoopOptions = resolve(module.Options, module.PRESETS, preset, given)
@@ -39,13 +39,13 @@ def train(family: str, preset: str, out: Path, dry_run: bool, given: dict[str, A
     if dry_run:
         describe(system, options, preset)
         return
-    save_options(options, preset, out)
-    trainer = Trainer(system, options, out)
+    save_options(options, preset, folder)
+    trainer = Trainer(system, options, folder)
     if trainer.accelerator.is_main_process and trainer.step:
-        console.print(f"resuming {out} at step {trainer.step} of {trainer.total_steps}")
+        console.print(f"resuming {folder} at step {trainer.step} of {trainer.total_steps}")
     trainer.run()
     if trainer.accelerator.is_main_process:
-        console.print(f"checkpoint: {out / CHECKPOINT_FILE}\nlosses: tensorboard --logdir {out}")
+        console.print(f"checkpoint: {folder / CHECKPOINT_FILE}\nlosses: tensorboard --logdir {folder}")
 
 
 def describe(system: System, options: LoopOptions, preset: str) -> None:
@@ -68,13 +68,13 @@ def add_family(family: str) -> None:
     module = family_system(family)
     presets = ", ".join(module.PRESETS)
 
-    def command(preset: str, out: Path, dry_run: bool, **given: Any) -> None:
-        train(family, preset, out, dry_run, given)
+    def command(preset: str, output: Path, dry_run: bool, **given: Any) -> None:
+        train(family, preset, output, dry_run, given)
 
     kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
     parameters = [
         _parameter("preset", Annotated[str, typer.Argument(help=f"one of {presets}")], kind=kind),
-        _parameter("out", Annotated[Path, typer.Option("--out", "-o", help="run folder; run again to resume")]),
+        _parameter("output", Annotated[Path, typer.Option("--output", "-o", help="run folder; run again to resume")]),
         _parameter("dry_run", Annotated[bool, typer.Option("--dry-run", help="print what would be done")], False),
     ]
     for field in dataclasses.fields(module.Options):
@@ -126,15 +126,15 @@ def evaluate_command(
     styles: Annotated[
         str, typer.Option(help="encoded (from the real photo) or sampled (from the style bank)")
     ] = "encoded",
-    out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="also write pictures and a Markdown table here")
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="also write pictures and a Markdown table here")
     ] = None,
 ) -> None:
     """PSNR and SSIM of synthesised against real photos.
 
     Example: python -m training evaluate runs/demo/checkpoint.safetensors --data scenes --split val -o report
     """
-    rows = evaluate(load_checkpoint(checkpoint), data, split, styles, out)
+    rows = evaluate(load_checkpoint(checkpoint), data, split, styles, output)
     table = Table("image", "PSNR dB", "SSIM")
     for row in rows:
         table.add_row(row.name, f"{row.psnr_db:.2f}", f"{row.ssim:.4f}")
