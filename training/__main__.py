@@ -12,8 +12,8 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from runtime.errors import DataError, Pix2rtError, TrainingError
-from training.checkpoint import load_checkpoint
+from runtime.errors import DataError, InputError, Pix2rtError, TrainingError
+from training.checkpoint import load_checkpoint, save_checkpoint
 from training.data.augmentation import parse_size
 from training.evaluate import evaluate
 from training.loop import Trainer
@@ -116,6 +116,23 @@ def scenes(
     for index in track(range(seed, seed + count), description="rendering", console=console):
         write_scene(folder, split, index, shape)
     console.print(f"{count} scenes in {folder} ({split}_label, {split}_inst, {split}_img)")
+
+
+@app.command()
+def untrained(
+    family: Annotated[str, typer.Argument(help=f"one of {', '.join(FAMILIES)}")],
+    preset: Annotated[str, typer.Argument(help="whose architecture")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="checkpoint to write")],
+) -> None:
+    """Write a checkpoint with initial weights, to measure an architecture before it is trained.
+
+    Example: python -m training untrained pix2pixhd joint -o city.safetensors
+    """
+    if family not in FAMILIES:
+        raise InputError(f"unknown family {family!r}; choose one of {', '.join(FAMILIES)}")
+    module = family_system(family)
+    save_checkpoint(module.untrained(resolve(module.Options, module.PRESETS, preset, {})), output)
+    console.print(f"checkpoint: {output}")
 
 
 @app.command("evaluate")

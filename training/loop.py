@@ -40,7 +40,8 @@ class Trainer:
         self.system, self.options, self.folder = system, options, folder
         # InstanceNorm has no buffers to synchronise, and frozen stages leave parameters out.
         kwargs = DistributedDataParallelKwargs(broadcast_buffers=False)
-        self.accelerator = Accelerator(mixed_precision=options.precision, kwargs_handlers=[kwargs])
+        cpu = not torch.accelerator.is_available()  # said aloud: several processes on CPUs are found in no other way
+        self.accelerator = Accelerator(cpu=cpu, mixed_precision=options.precision, kwargs_handlers=[kwargs])
         together = options.batch_size * self.accelerator.num_processes
         self.per_epoch = steps_per_epoch(len(system.dataset), together)  # type: ignore[arg-type]
         self.total_steps = (options.epochs + options.decay_epochs) * self.per_epoch

@@ -57,7 +57,7 @@ class System(Protocol):
 
 
 def family_system(family: str) -> ModuleType:
-    """The package training.systems.<family>, which offers `Options`, `PRESETS`, `create(options) -> System` and
-    `held_out(checkpoint, data, split, styles) -> Iterator[HeldOut]`.
+    """The package training.systems.<family>, which offers `Options`, `PRESETS`, `create(options) -> System`,
+    `held_out(checkpoint, data, split, styles) -> Iterator[HeldOut]` and `untrained(options) -> Checkpoint`.
     """
     return importlib.import_module(f"training.systems.{family}")

@@ -22,7 +22,9 @@ for kill in range(kills):
         sys.stdout = open(os.devnull, "w")
         train(folder, data=data, save_every=1, epochs=200, decay_epochs=200)
         os._exit(0)
-    time.sleep(0.4 + 1.2 * moments.random())
+    while kill == 0 and not (folder / "checkpoint.safetensors").exists():
+        time.sleep(0.1)
+    time.sleep(0.5 + 2.0 * moments.random())
     os.kill(child, signal.SIGKILL)
     _, status = os.waitpid(child, 0)
     print(os.WTERMSIG(status) if os.WIFSIGNALED(status) else -1, flush=True)
@@ -38,13 +40,11 @@ def test_twenty_kills(tmp_path):
     with subprocess.Popen(line, env=ENVIRONMENT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as runner:
         for _ in range(KILLS):
             assert runner.stdout.readline().strip() == str(int(signal.SIGKILL)), "killed while it trained"
-            if (folder / CHECKPOINT_FILE).exists():
-                checkpoint = load_checkpoint(folder / CHECKPOINT_FILE)
-                checkpoint.build()
-                steps.append(checkpoint.step)
+            checkpoint = load_checkpoint(folder / CHECKPOINT_FILE)
+            checkpoint.build()
+            steps.append(checkpoint.step)
             runner.stdin.write("\n")
             runner.stdin.flush()
-    assert len(steps) >= KILLS - 2, "nearly every kill came after the first save"
     assert steps == sorted(steps), "no kill loses what an earlier run saved"
     assert steps[-1] > steps[0]
     rows = losses(folder)

@@ -1,20 +1,30 @@
 """The loop: resumption, stages, several processes, mixed precision, and what stops a run."""
 
 import json
+import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
+from skimage.metrics import peak_signal_noise_ratio
 
-from runtime.errors import CheckpointError, TrainingError
+from runtime.errors import CheckpointError, MissingFileError, TrainingError
 from tests.paths import DATA, needs_data
 from tests.training.runs import ENVIRONMENT, command, losses, scene_data, train
 from training.checkpoint import load_checkpoint
-from training.loop import LOG_FILE
+from training.data.augmentation import Augmentation
+from training.data.label_maps import LabelMaps, find_samples
+from training.loop import LOG_FILE, Trainer
 from training.networks.label_encoding import instance_means
 from training.networks.pix2pixhd import to_unit_range
+from training.options import resolve
 from training.state import CHECKPOINT_FILE, STATE_FILE, load_state
+from training.styles import fit_styles
+from training.system import family_system
+from training.systems.pix2pixhd import Options, create
 
 TINY = {"ngf": 4, "n_blocks": 1, "n_downsample": 2, "ndf": 4, "resize": "64x128", "save_every": 2, "log_every": 1}
 
@@ -46,11 +56,6 @@ def test_a_finished_run_holds_all_that_inference_needs(finished):
 def test_styles_are_means_of_the_encoder(finished, data):
     """With as many centres as instances K-means returns the instance features themselves."""
     checkpoint = load_checkpoint(finished / CHECKPOINT_FILE)
-    from pathlib import Path
-
-    from training.data.augmentation import Augmentation
-    from training.data.label_maps import LabelMaps, find_samples
-    from training.styles import fit_styles
 
     samples = find_samples(Path(data), "train", 35, True)
     dataset = LabelMaps(samples, 35, Augmentation(resize=(64, 128), flip=False))
@@ -72,8 +77,6 @@ def test_styles_are_means_of_the_encoder(finished, data):
 def test_resumed_equals_uninterrupted(tmp_path, data, finished):
     class Stop(Exception):
         pass
-
-    from training.loop import Trainer
 
     original = Trainer._train_step
 
@@ -117,7 +120,6 @@ def test_the_papers_three_stages(tmp_path, data):
 
 
 def test_coarse_discriminators_are_kept_when_a_finer_is_added(tmp_path, data):
-    from training.systems.pix2pixhd import Options, create
 
     train(tmp_path / "1", "global", data=data, **TINY, epochs=1, decay_epochs=0)
     options = Options(data=data, **{**TINY, "ngf": 2}, n_enhancers=1, num_scales=3, init=str(tmp_path / "1"))
@@ -136,7 +138,6 @@ def test_start_from_another_architecture_lists_the_difference(tmp_path, data, fi
 
 
 def test_rgb_input(tmp_path):
-    from PIL import Image
 
     for side in "AB":
         (tmp_path / f"train_{side}").mkdir()
@@ -163,7 +164,6 @@ def test_checkpointing_changes_memory_only(tmp_path, data):
 
 
 def test_perceptual_loss_needs_its_weights(tmp_path, data):
-    from runtime.errors import MissingFileError
 
     with pytest.raises(MissingFileError, match="VGG19 weights .*vgg19.pth does not exist"):
         train(tmp_path, data=data, vgg=str(tmp_path / "vgg19.pth"))
@@ -186,7 +186,6 @@ def test_damaged_state_is_named(tmp_path, data, finished):
 
 def test_two_processes(tmp_path, data):
     """torchrun on two CPU processes: together they take one batch of two, and the run resumes on one process."""
-    import subprocess
 
     line = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "training"]
     line += ["pix2pixhd", "smoke", "--data", data, "-o", str(tmp_path), "--workers", "0"]
@@ -217,11 +216,22 @@ def test_corrupt_image_found_by_a_loader_process_is_one_line(tmp_path):
     assert "scene_000001.png cannot be read as an image" in result.stderr
 
 
+def test_untrained_weights_of_the_released_architecture(tmp_path):
+    """The preset `joint` is NVIDIA's released network: 182.86 M parameters, 36 input channels."""
+    module = family_system("pix2pixhd")
+    options = resolve(module.Options, module.PRESETS, "joint", {})
+    with torch.device("meta"):
+        checkpoint = module.untrained(options)
+    assert sum(value.numel() for value in checkpoint.networks["generator"].values()) == 182_857_059
+    assert options.architecture.input_nc == 36
+    result = command("untrained", "pix2pixhd", "smoke", "-o", tmp_path / "smoke.safetensors")
+    assert result.returncode == 0, result.stderr
+    assert load_checkpoint(tmp_path / "smoke.safetensors").step == 0
+
+
 def test_evaluate(finished, data, tmp_path):
     result = command("evaluate", finished / CHECKPOINT_FILE, "--data", data, "--split", "train", "-o", tmp_path)
     assert result.returncode == 0, result.stderr
-    from PIL import Image
-    from skimage.metrics import peak_signal_noise_ratio
 
     with Image.open(tmp_path / "scene_000000.png") as picture:
         pixels = np.array(picture)

@@ -114,12 +114,7 @@ class Pix2PixHD:
         return np.concatenate([condition, *images], 1)
 
     def checkpoint(self, step: int) -> Checkpoint:
-        state = self.roles["generator"].state_dict()
-        networks: dict[str, dict[str, Tensor]] = {}
-        for key, value in state.items():
-            network, _, name = key.partition(".")
-            networks.setdefault(network, {})[name] = value
-        return Checkpoint(FAMILY, self.architecture, networks, class_table(self.architecture.label_nc), step=step)
+        return checkpoint_of(self.roles["generator"], self.architecture, step)
 
     def finish(self, checkpoint: Checkpoint, progress: Callable[[float], None]) -> Checkpoint:
         encoder = getattr(self.roles["generator"], "encoder", None)
@@ -129,6 +124,22 @@ class Pix2PixHD:
             data = LabelMaps(self.dataset.samples, self.architecture.label_nc, plain)
             checkpoint.styles = fit_styles(encoder, data, self.options.n_styles, self.options.seed, progress)
         return checkpoint
+
+
+def checkpoint_of(synthesis: nn.Module, architecture: Architecture, step: int) -> Checkpoint:
+    networks: dict[str, dict[str, Tensor]] = {}
+    for key, value in synthesis.state_dict().items():
+        network, _, name = key.partition(".")
+        networks.setdefault(network, {})[name] = value
+    return Checkpoint(FAMILY, architecture, networks, class_table(architecture.label_nc), step=step)
+
+
+def untrained(options: Options) -> Checkpoint:
+    """Initial weights of the architecture: what it costs to run does not depend on what it learned."""
+    torch.manual_seed(options.seed)
+    synthesis = Synthesis(options.architecture)
+    initialise(synthesis)
+    return checkpoint_of(synthesis, options.architecture, 0)
 
 
 def start_from(checkpoint: Checkpoint, synthesis: Synthesis, critic: MultiScaleDiscriminator) -> None:
