@@ -46,7 +46,11 @@ class DataError(Pix2rtError, ValueError):
 
 
 class TrainingError(Pix2rtError, RuntimeError):
-    """Training cannot go on: options that contradict the run folder, or losses that are no longer finite."""
+    """Training cannot start or go on: options that make no sense, or contradict the run folder."""
+
+
+class DivergenceError(TrainingError):
+    """Losses are no longer finite."""
 
 
 class ExportError(Pix2rtError, ValueError):

@@ -11,8 +11,9 @@ from accelerate.utils import set_seed
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
+from rich.text import Text
 
-from runtime.errors import DataError, InputError, Pix2rtError, TrainingError
+from runtime.errors import DataError, DivergenceError, InputError, Pix2rtError
 from training.checkpoint import load_checkpoint, save_checkpoint
 from training.data.augmentation import parse_size
 from training.evaluate import evaluate
@@ -163,11 +164,11 @@ def run(command: Callable[[], Any]) -> None:
     try:
         command()
     except Pix2rtError as error:
-        # A loader process prefixes its traceback; the message is the last paragraph.
-        Console(stderr=True).print(
-            f"[red]error:[/red] {str(error).rpartition('Error: ')[2]}", highlight=False, markup=True
-        )
-        raise SystemExit(1 if isinstance(error, TrainingError) and "finite" in str(error) else 2) from None
+        message = str(error)
+        if "Traceback" in message:  # of a loader process; what it said is the last paragraph
+            message = message.rpartition("Error: ")[2]
+        Console(stderr=True).print(Text(f"error: {message.strip()}", style="red"), soft_wrap=True)
+        raise SystemExit(1 if isinstance(error, DivergenceError) else 2) from None
     except KeyboardInterrupt:
         Console(stderr=True).print("interrupted; run the same command again to resume")
         raise SystemExit(130) from None

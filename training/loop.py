@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from torch.utils.tensorboard import SummaryWriter
 
-from runtime.errors import TrainingError
+from runtime.errors import DivergenceError
 from runtime.files import atomic_path
 from training.checkpoint import save_checkpoint
 from training.data import ResumableBatches, steps_per_epoch
@@ -106,7 +106,7 @@ class Trainer:
         values = {name: float(loss) for name, loss in losses.items()}
         wrong = [name for name, value in values.items() if not math.isfinite(value)]
         if wrong:
-            raise TrainingError(
+            raise DivergenceError(
                 f"step {self.step}: {', '.join(wrong)} is no longer finite; the last checkpoint is kept. "
                 "Train on with a lower --lr, or --precision bf16 instead of fp16"
             )
