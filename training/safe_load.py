@@ -18,7 +18,7 @@ from training.pickled_arrays import read_pickled_arrays
 _MAX_PICKLE_BYTES = 64 * 2**20  # style clusters take kilobytes
 _NPY_MAGIC = b"\x93NUMPY"
 # What damaged files were seen to raise inside torch's reader.
-_READ_ERRORS = (
+READ_ERRORS = (
     *(RuntimeError, ValueError, LookupError, TypeError, AttributeError, EOFError, OSError, AssertionError, MemoryError),
     *(ArithmeticError, struct.error, tarfile.TarError, zipfile.BadZipFile),
 )
@@ -39,7 +39,7 @@ def load_state_dict_file(path: str | Path) -> dict[str, Tensor]:
             f"{path} was not loaded: it is damaged, or holds more than tensors ({_first_line(error)}); "
             "save it again as a plain state dict: torch.save(net.state_dict(), …)"
         ) from error
-    except _READ_ERRORS as error:
+    except READ_ERRORS as error:
         raise CheckpointError(
             f"{path} cannot be read, it is truncated or no torch file: {_first_line(error)}"
         ) from error

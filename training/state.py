@@ -1,5 +1,6 @@
 """The resumable state of a run: all that training needs beside the checkpoint, in one file so that the parts agree."""
 
+import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from torch import nn
 from runtime.errors import CheckpointError
 from runtime.files import atomic_path
 from training.checkpoint import Checkpoint, load_checkpoint
+from training.safe_load import READ_ERRORS
 
 CHECKPOINT_FILE = "checkpoint.safetensors"
 STATE_FILE = "training_state.pt"
@@ -34,7 +36,7 @@ def load_state(folder: Path) -> dict[str, Any] | None:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
         return {"step": int(state["step"]), **state}
-    except Exception as error:
+    except (pickle.UnpicklingError, *READ_ERRORS) as error:
         raise CheckpointError(
             f"{path} is damaged ({error}); train into a new folder, from {CHECKPOINT_FILE} with --init"
         ) from error
