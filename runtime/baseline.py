@@ -1,9 +1,10 @@
 """The plain float export of a generator, driven as its users' scripts drive it. For comparisons only.
 
-The network's input is float32 [1, C, H, W] with the channels [one-hot classes][edges][style features], built here on
-the host; its output is float32 [1, 3, H, W] in [−1, 1].
+The network's input is float32 [1, C, H, W], built here on the host: the channels [one-hot classes][edges][style
+features], or an image in [−1, 1]. Its output is float32 [1, Cout, H, W] in [−1, 1].
 """
 
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,13 +12,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime.errors import EngineFormatError
+from runtime.rendering import require_output
+from runtime.spec import EngineSpec
 from runtime.synthesizer import Scene, Synthesizer
+from runtime.translator import Translator
 
 
 class BaselineSynthesizer(Synthesizer):
     """`Synthesizer` for a plain float engine: same arguments, same checks, same styles, same result."""
 
     _kind = "baseline"
+
+    def __init__(self, path: str | os.PathLike[str], device: str = "auto", threads: int | None = None) -> None:
+        super().__init__(path, device, threads)
+        _require_class_table(self._path, self.spec, wanted=True)
 
     def _input_nc(self) -> int:
         axis = self.spec.inputs[0].shape[1]
@@ -45,8 +53,7 @@ class BaselineSynthesizer(Synthesizer):
         for channels, scene in zip(encoded, scenes, strict=False):
             self._encode(scene, channels)
         output = self._engine.run({"input": encoded})["output"]
-        if output.shape != (batch, 3, *encoded.shape[2:]):
-            raise self._wrong_output("output", output, (batch, 3, *encoded.shape[2:]))
+        require_output(self._path, "output", output, None, (batch, 3, *encoded.shape[2:]))
         return np.stack([to_bytes(image) for image in output[: len(scenes)]])
 
     def _encode(self, scene: Scene, channels: NDArray[np.float32]) -> None:
@@ -59,6 +66,33 @@ class BaselineSynthesizer(Synthesizer):
             channels[self.labels.label_nc] = edge_map(scene.inst_map)
         if scene.styles is not None:
             channels[-self._feat_num() :] = np.moveaxis(scene.styles[scene.inst_map], -1, 0)
+
+
+class BaselineTranslator(Translator):
+    """`Translator` for a plain float engine: same arguments, same checks, same result."""
+
+    _kind = "baseline"
+
+    def __init__(self, path: str | os.PathLike[str], device: str = "auto", threads: int | None = None) -> None:
+        super().__init__(path, device, threads)
+        _require_class_table(self._path, self.spec, wanted=False)
+
+    def _channels(self) -> tuple[int, int]:
+        channels = (self.spec.inputs[0].shape[1], self.spec.outputs[0].shape[1])
+        return int(channels[0]), int(channels[1])
+
+    def _render(self, images: NDArray[np.uint8], seed: int) -> NDArray[np.uint8]:
+        encoded = np.ascontiguousarray(np.moveaxis(images, -1, 1).astype(np.float32) / 127.5 - 1)
+        output = self._engine.run({"input": encoded})["output"]
+        require_output(self._path, "output", output, None, (len(images), self.output_nc, *images.shape[1:3]))
+        return np.stack([to_bytes(image) for image in output])
+
+
+def _require_class_table(path: str, spec: EngineSpec, *, wanted: bool) -> None:
+    """Whether a baseline's input is a label map or an image shows in its class table."""
+    if wanted != (spec.labels is not None):
+        has, runner = ("a", "BaselineSynthesizer") if spec.labels else ("no", "BaselineTranslator")
+        raise EngineFormatError(f"engine {path} is a baseline with {has} class table; give it to {runner}")
 
 
 def edge_map(inst_map: NDArray[np.int32]) -> NDArray[np.bool_]:
@@ -74,5 +108,5 @@ def edge_map(inst_map: NDArray[np.int32]) -> NDArray[np.bool_]:
 
 
 def to_bytes(image: NDArray[Any]) -> NDArray[np.uint8]:
-    """Floats [3, H, W] in [−1, 1] → uint8 [H, W, 3], truncating as the reference code does."""
+    """Floats [C, H, W] in [−1, 1] → uint8 [H, W, C], truncating as the reference code does."""
     return np.clip(127.5 * np.moveaxis(image, 0, -1) + 127.5, 0, 255).astype(np.uint8)

@@ -7,7 +7,6 @@ that a drifting clock hits both alike.
 import os
 import platform
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,11 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime.bench_worker import BenchInput, EngineProcess
-from runtime.images import read_inst_map, read_label_map
-from runtime.spec import EngineSpec
 from runtime.version import __version__
-
-_BLOCKS = 8  # a generated map has 8 × 8 blocks
 
 
 def measure(
@@ -61,7 +56,7 @@ def measure(
             worker.close()
     measured = times_ms[-runs:]
     report: dict[str, Any] = {"date": datetime.now(UTC).isoformat(timespec="seconds"), "pix2rt": __version__}
-    report |= {"machine": machine(), "input": scene.source, "size": list(scene.label_map.shape)}
+    report |= {"machine": machine(), "input": scene.source, "size": list(scene.size)}
     report["engines"] = [
         {"path": str(path), **opened[i], "first_call_ms": times_ms[0][i], "peak_memory_mb": memory[i]}
         | _statistics([turn[i] for turn in measured])
@@ -89,57 +84,6 @@ def _max_difference(first: NDArray[Any], second: NDArray[Any]) -> float | None:
     if first.shape != second.shape:
         return None
     return float(np.abs(first.astype(np.float32) - second.astype(np.float32)).max())
-
-
-def generated_input(spec: EngineSpec, *, noise: bool, seed: int = 0) -> BenchInput:
-    """A random map in 8 × 8 blocks of one class each; with `noise` every pixel is random, the worst case for an engine
-    that profits from equal neighbours.
-    """
-    height, width = spec.cost.size if spec.size is None else spec.size
-    rng = np.random.default_rng(seed)
-    label_nc = spec.labels.label_nc if spec.labels else _BLOCKS
-    grid = (height, width) if noise else (_BLOCKS, _BLOCKS)
-    label_map = resize_nearest(rng.integers(0, label_nc, grid, dtype=np.uint8), (height, width))
-    blocks = np.arange(_BLOCKS**2, dtype=np.int32).reshape(_BLOCKS, _BLOCKS) % instance_limit(spec)
-    photo = resize_nearest(rng.integers(0, 256, (*grid, 3), dtype=np.uint8), (height, width))
-    source = "generated, every pixel random" if noise else "generated, 8×8 blocks"
-    return BenchInput(label_map, resize_nearest(blocks, (height, width)), photo, source)
-
-
-def input_from_files(
-    spec: EngineSpec, labels: Path, instances: Path | None, notify: Callable[[str], None] | None = None
-) -> BenchInput:
-    """The caller's maps; without an instance map, areas of equal class are the instances."""
-    assert spec.labels
-    label_map = read_label_map(labels, spec.labels, notify)
-    inst_map = read_inst_map(instances) if instances else label_map
-    return BenchInput(label_map, inst_map, generated_input(spec, noise=False).photo, labels.name)
-
-
-def demo_input(spec: EngineSpec, assets: Path) -> BenchInput | None:
-    """The demo's scene, scaled to the engine; None where it is not there or has classes that the engine has not."""
-    if not (assets / "street_labels.png").is_file():
-        return None
-    scene = input_from_files(spec, assets / "street_labels.png", assets / "street_instances.png")
-    if spec.labels is None or scene.label_map.max() >= spec.labels.label_nc:
-        return None
-    size = spec.size or spec.cost.size
-    return replace(
-        scene, label_map=resize_nearest(scene.label_map, size), inst_map=resize_nearest(scene.inst_map, size)
-    )
-
-
-def instance_limit(spec: EngineSpec) -> int:
-    """How many instances one image may have."""
-    styles = spec.input("styles")
-    return styles.shape[1] if styles and isinstance(styles.shape[1], int) else 2**31 - 1
-
-
-def resize_nearest(image: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
-    """Scale [h, w, …] to `size` by nearest neighbour, which keeps ids what they are."""
-    rows = np.arange(size[0]) * image.shape[0] // size[0]
-    columns = np.arange(size[1]) * image.shape[1] // size[1]
-    return np.ascontiguousarray(image[rows[:, None], columns])
 
 
 def machine() -> dict[str, Any]:

@@ -5,7 +5,8 @@ import pickle
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.baseline import BaselineSynthesizer
+from runtime.baseline import BaselineSynthesizer, BaselineTranslator
 from runtime.engine import engine_spec
-from runtime.errors import DeviceError, Pix2rtError
+from runtime.errors import DeviceError, InputError, Pix2rtError
 from runtime.spec import EngineSpec
 from runtime.style_encoder import StyleEncoder
 from runtime.synthesizer import Synthesizer
+from runtime.translator import Translator
 
 
 @dataclass(frozen=True)
@@ -26,16 +28,19 @@ class BenchInput:
     """What every engine of a comparison gets.
 
     Attributes:
-        label_map: integer ids [H, W]; for a style encoder its regions.
-        inst_map: integer ids [H, W].
-        photo: uint8 [H, W, 3], for a style encoder.
-        source: where it comes from, for the report.
+        arrays: by the names that the runners' `run` gives them, all [H, W, …]: "label_map" and "inst_map" for a
+            synthesizer, "image" for a translator, "photo" and "regions" for a style encoder.
+        source: where they come from, for the report.
     """
 
-    label_map: NDArray[Any]
-    inst_map: NDArray[Any]
-    photo: NDArray[np.uint8]
+    arrays: Mapping[str, NDArray[Any]]
     source: str
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(H, W)."""
+        height, width = next(iter(self.arrays.values())).shape[:2]
+        return height, width
 
 
 class EngineProcess:
@@ -74,7 +79,8 @@ class EngineProcess:
     def close(self) -> None:
         self._process.kill()
         self._process.wait()
-        self._requests.close()
+        with suppress(BrokenPipeError):  # what was not yet sent to a process that is gone
+            self._requests.close()
         self._replies.close()
 
 
@@ -125,15 +131,28 @@ def open_runner(
     path: Path, device: str, threads: int | None, scene: BenchInput
 ) -> tuple[EngineSpec, str, Callable[[], NDArray[Any]]]:
     """Open an engine of any kind: its specification, its device, and one call on `scene`."""
-    kind = engine_spec(path).kind
-    if kind == "style_encoder":
+    spec, arrays = engine_spec(path), scene.arrays
+    is_baseline = spec.kind == "baseline"
+    if spec.kind == "style_encoder":
+        _require_arrays(path, scene, "photo", "regions")
         encoder = StyleEncoder(path, device, threads)
-        return encoder.spec, encoder.device, lambda: np.stack(list(encoder.run(scene.photo, scene.inst_map).values()))
-    synthesizer = (
-        BaselineSynthesizer(path, device, threads) if kind == "baseline" else Synthesizer(path, device, threads)
-    )
-    inst_map = scene.inst_map if synthesizer.uses_instances else None
-    return synthesizer.spec, synthesizer.device, lambda: synthesizer.run(scene.label_map, inst_map)
+        return spec, encoder.device, lambda: np.stack(list(encoder.run(arrays["photo"], arrays["regions"]).values()))
+    if spec.labels is None:
+        _require_arrays(path, scene, "image")
+        translator = (BaselineTranslator if is_baseline else Translator)(path, device, threads)
+        return spec, translator.device, lambda: translator.run(arrays["image"])
+    _require_arrays(path, scene, "label_map", "inst_map")
+    synthesizer = (BaselineSynthesizer if is_baseline else Synthesizer)(path, device, threads)
+    inst_map = arrays["inst_map"] if synthesizer.uses_instances else None
+    return spec, synthesizer.device, lambda: synthesizer.run(arrays["label_map"], inst_map)
+
+
+def _require_arrays(path: Path, scene: BenchInput, *names: str) -> None:
+    if not set(names) <= scene.arrays.keys():
+        raise InputError(
+            f"engine {path} takes {' and '.join(names)}, this measurement has {' and '.join(scene.arrays)}; compare "
+            "engines of one kind"
+        )
 
 
 def peak_memory_mb() -> float:

@@ -97,7 +97,7 @@ def check_photo(photo: ArrayLike) -> NDArray[np.uint8]:
     Raises:
         InputError: another shape or dtype, or empty.
     """
-    image = _array(photo, "photo")
+    image = as_array(photo, "photo")
     if image.ndim != 3 or image.shape[2] != 3 or not image.size or image.dtype != np.uint8:
         raise InputError(f"photo is {image.dtype} {list(image.shape)}, expected an RGB image: uint8 [H, W, 3]")
     return image
@@ -121,9 +121,11 @@ def engine_size(name: str, size: tuple[int, int], spec: EngineSpec, pad: bool) -
         if size == spec.size:
             return size
         if height > spec.size[0] or width > spec.size[1]:
+            scale = "scale it by nearest neighbour" if spec.labels else "scale it"
             raise InputError(
-                f"{name} is H×W = {height}×{width}, larger than this engine's {spec.size[0]}×{spec.size[1]}; "
-                "the runtime never scales: crop it, scale it (ids: nearest neighbour), or export an engine of that size"
+                f"{name} is H×W = {height}×{width}, larger than this engine's {spec.size[0]}×{spec.size[1]}; the "
+                f"runtime never scales: crop it, {scale}, or export an engine of that size, or of any with "
+                "`python -m export onnx --dynamic`"
             )
         target, wanted = spec.size, f"exactly {spec.size[0]}×{spec.size[1]}"
     else:
@@ -148,7 +150,7 @@ def pad_to(image: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
 
 def _integer_maps(value: ArrayLike, name: str, what: str) -> NDArray[Any]:
     """Return integers [N, H, W] from the caller's [H, W] or [N, H, W]."""
-    array = _array(value, name)
+    array = as_array(value, name)
     if array.ndim in (3, 4) and array.shape[-1] in (3, 4):
         raise InputError(
             f"{name} has shape {list(array.shape)}: a colour picture, expected {what} [H, W] or [N, H, W]. A palette "
@@ -165,7 +167,8 @@ def _integer_maps(value: ArrayLike, name: str, what: str) -> NDArray[Any]:
     return array if array.ndim == 3 else array[None]
 
 
-def _array(value: ArrayLike, name: str) -> NDArray[Any]:
+def as_array(value: ArrayLike, name: str) -> NDArray[Any]:
+    """Return `value` as an array; raises InputError where numpy cannot."""
     try:
         return np.asarray(value)
     except (ValueError, TypeError, RuntimeError, OverflowError) as error:

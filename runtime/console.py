@@ -1,5 +1,6 @@
 """The commands' terminal: results on standard output, everything else on standard error."""
 
+from pathlib import Path
 from typing import Any, NoReturn
 
 import typer
@@ -39,13 +40,34 @@ def note(sentence: str) -> None:
     err.print(Text(f"note: {sentence}", style="yellow"), soft_wrap=True)
 
 
+class NoteOnce:
+    """Notes that concern many files: the first file of each kind is named, the others are counted."""
+
+    def __init__(self) -> None:
+        self._files: dict[str, int] = {}
+
+    def add(self, path: Path, sentence: str) -> None:
+        self._files[sentence] = self._files.get(sentence, 0) + 1
+        if self._files[sentence] == 1:
+            note(f"{path}: {sentence}")
+
+    def finish(self) -> None:
+        for sentence, count in self._files.items():
+            if count > 1:
+                note(f"{count - 1} more like the first: {sentence}")
+
+
 class _Rate(ProgressColumn):
-    """Images per second so far."""
+    """Images, or whatever is counted, per second so far."""
+
+    def __init__(self, unit: str) -> None:
+        super().__init__()
+        self._unit = unit
 
     def render(self, task: Task) -> Text:
-        return Text(f"{task.speed:.2f} images/s" if task.speed else "", style="cyan")
+        return Text(f"{task.speed:.2f} {self._unit}/s" if task.speed else "", style="cyan")
 
 
-def progress_bar() -> Progress:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn())
-    return Progress(*columns, console=err, transient=True)
+def progress_bar(unit: str = "images") -> Progress:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate(unit), TimeRemainingColumn())
+    return Progress(*columns, console=err, transient=True, disable=not err.is_terminal)

@@ -18,13 +18,17 @@ DEVICES = ("auto", "cpu", "cuda")
 _INPUTS: dict[str, dict[str, tuple[str, int]]] = {
     "synthesizer": {"label_map": ("uint8", 3), "inst_map": ("int32", 3), "styles": ("float32", 3)},
     "style_encoder": {"image": ("uint8", 4)},
+    "translator": {"image": ("uint8", 4), "seed": ("int32", 1)},
     "baseline": {"input": ("float32", 4)},
 }
 _OUTPUTS = {
     "synthesizer": {"image": ("uint8", 4)},
     "style_encoder": {"feat_map": ("float32", 4)},
+    "translator": {"translation": ("uint8", 4)},
     "baseline": {"output": ("float32", 4)},
 }
+_CHANNEL_AXIS = {"uint8": 3, "float32": 1}  # of images: bytes lie as [N, H, W, C], floats as [N, C, H, W]
+_NORMALIZATIONS = ("per-image", "running-stats", "batch-stats")
 _MAX_ELEMENTS = 2**31  # of a tensor: a bound on what a file can make this process allocate
 
 
@@ -111,12 +115,14 @@ def _require_sense(path: Path, spec: EngineSpec) -> None:
     height, width = spec.size or (spec.size_multiple, spec.size_multiple)
     if height < 1 or width < 1 or height % spec.size_multiple or width % spec.size_multiple:
         raise _tampered(path, f"size {spec.size} with size multiple {spec.size_multiple}")
-    if spec.labels is None and spec.kind != "style_encoder":
+    if spec.labels is None and (spec.kind == "synthesizer" or spec.styles):
         raise _tampered(path, f"a {spec.kind} without a class table")
     for tensor in spec.inputs:
         if not _fits(tensor, spec):
             raise _tampered(path, f"input {tensor.name} of {list(tensor.shape)} for size {spec.size}")
     _require_styles(path, spec)
+    if spec.kind == "translator" or (spec.kind == "baseline" and spec.labels is None):
+        _require_translation(path, spec)
 
 
 def _fits(tensor: TensorSpec, spec: EngineSpec) -> bool:
@@ -124,11 +130,35 @@ def _fits(tensor: TensorSpec, spec: EngineSpec) -> bool:
     sizes = [axis for axis in tensor.shape if isinstance(axis, int)]
     if min(sizes, default=1) < 1 or math.prod(sizes) > _MAX_ELEMENTS or tensor.shape[0] != spec.inputs[0].shape[0]:
         return False
-    if tensor.name == "styles":
+    if tensor.name in ("styles", "seed"):
         return True
-    first = 2 if tensor.name == "input" else 1  # [N, C, H, W], the others [N, H, W, …]
-    axes = tensor.shape[first : first + 2]
+    axes = _sides(tensor)
     return axes == spec.size if spec.size else not any(isinstance(axis, int) for axis in axes)
+
+
+def _sides(tensor: TensorSpec) -> tuple[int | str, ...]:
+    """The axes H and W of an image or map."""
+    first = 2 if tensor.name in ("input", "output") else 1  # [N, C, H, W], the others [N, H, W, …]
+    return tensor.shape[first : first + 2]
+
+
+def _fixed(*axes: int | str) -> list[int | None]:
+    """Sizes; None for an axis that is free, whatever its name."""
+    return [axis if isinstance(axis, int) else None for axis in axes]
+
+
+def _require_translation(path: Path, spec: EngineSpec) -> None:
+    """An image goes in and one of the same batch and size comes out; how many channels each has is known."""
+    image = spec.input("image") or spec.inputs[0]
+    translation = spec.outputs[0]
+    if _fixed(image.shape[0], *_sides(image)) != _fixed(translation.shape[0], *_sides(translation)):
+        raise _tampered(path, f"{image.name} {list(image.shape)} becomes {translation.name} {list(translation.shape)}")
+    for tensor in (image, translation):
+        channels = tensor.shape[_CHANNEL_AXIS[tensor.dtype]]
+        if not isinstance(channels, int) or channels < 1:
+            raise _tampered(path, f"{tensor.name} has {channels} channels")
+    if spec.normalization not in _NORMALIZATIONS:
+        raise _tampered(path, f"normalization {spec.normalization!r}, known are {', '.join(_NORMALIZATIONS)}")
 
 
 def _require_styles(path: Path, spec: EngineSpec) -> None:

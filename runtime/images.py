@@ -1,4 +1,4 @@
-"""Image files in and out, with Pillow: label maps, instance maps, photos."""
+"""Image files in and out, with Pillow: label maps, instance maps, photos, results."""
 
 import struct
 import warnings
@@ -16,9 +16,10 @@ from runtime.errors import ImageFileError, InputError
 from runtime.files import atomic_path, require_file
 from runtime.labels import LabelSpec
 
+RAW_MODE = "pix2rt raw mode"
 _ID_MODES = ("1", "L", "P", "I", "I;16", "I;16L", "I;16B")
 # What Pillow's decoders raise for damaged files, beside OSError.
-_DECODE_ERRORS = (OSError, SyntaxError, ValueError, TypeError, IndexError, KeyError, EOFError, struct.error, zlib.error)
+DECODE_ERRORS = (OSError, SyntaxError, ValueError, TypeError, IndexError, KeyError, EOFError, struct.error, zlib.error)
 
 
 def read_label_map(
@@ -38,7 +39,7 @@ def read_label_map(
         MissingFileError: nothing is there, or a directory is.
         ImageFileError: corrupt, no image, a JPEG, or colours that are not in the table.
     """
-    with _decoding(path, "label map") as image:
+    with decoding(path, "label map") as image:
         if image.format in ("JPEG", "MPO"):
             raise ImageFileError(
                 f"label map {path} is a JPEG: its compression changes class ids; use the PNG it was made from"
@@ -64,7 +65,7 @@ def read_inst_map(path: str | Path) -> NDArray[np.integer[Any]]:
         MissingFileError: nothing is there, or a directory is.
         ImageFileError: corrupt, no image, a JPEG, or in colour.
     """
-    with _decoding(path, "instance map") as image:
+    with decoding(path, "instance map") as image:
         if image.format in ("JPEG", "MPO") or image.mode not in _ID_MODES:
             raise ImageFileError(
                 f"instance map {path} is a {image.format} of mode {image.mode}, expected a PNG of one channel with 8, "
@@ -83,22 +84,39 @@ def read_photo(path: str | Path) -> NDArray[np.uint8]:
         MissingFileError: nothing is there, or a directory is.
         ImageFileError: corrupt, or no image.
     """
-    with _decoding(path, "photo") as image:
-        upright: Image.Image = ImageOps.exif_transpose(image)
+    with decoding(path, "photo") as image:
+        upright = turned_upright(image, path)
         if upright.mode.startswith("I"):
             grey = np.clip(np.asarray(upright).astype(np.int64) >> 8, 0, 255).astype(np.uint8)
             return np.repeat(grey[..., None], 3, axis=2)
         return np.asarray(upright.convert("RGB"))
 
 
-def write_png(path: str | Path, image: NDArray[np.uint8]) -> None:
-    """Write uint8 [H, W, 3] atomically.
+def write_image(path: str | Path, image: NDArray[np.uint8]) -> None:
+    """Write uint8 [H, W, C] atomically: as .npy, or one or three channels as .jpg, .jpeg or else PNG.
 
     Raises:
         OutputError: the folder cannot be made or written, or `path` is a directory.
     """
+    suffix = Path(path).suffix.lower()
     with atomic_path(path) as temporary:
-        Image.fromarray(image).save(temporary, format="PNG", compress_level=3)
+        if suffix == ".npy":
+            np.save(temporary, image, allow_pickle=False)
+            return
+        picture = Image.fromarray(image[..., 0] if image.shape[2] == 1 else image)
+        if suffix in (".jpg", ".jpeg"):
+            picture.save(temporary, format="JPEG", quality=95)
+        else:
+            picture.save(temporary, format="PNG", compress_level=3)
+
+
+def turned_upright(image: Image.Image, path: str | Path) -> Image.Image:
+    """Turn a decoded image as its EXIF entry says; raises ImageFileError where the entry is damaged."""
+    try:
+        upright: Image.Image = ImageOps.exif_transpose(image)
+    except DECODE_ERRORS as error:
+        raise ImageFileError(f"image {path}: its EXIF entry is corrupt ({error}); save it without") from error
+    return upright
 
 
 def _ids(image: Image.Image) -> NDArray[np.integer[Any]]:
@@ -107,20 +125,24 @@ def _ids(image: Image.Image) -> NDArray[np.integer[Any]]:
 
 
 @contextmanager
-def _decoding(path: str | Path, what: str) -> Iterator[Image.Image]:
-    """Open and decode an image file; whatever is wrong with its bytes becomes an ImageFileError that names it."""
+def decoding(path: str | Path, what: str) -> Iterator[Image.Image]:
+    """Open and decode an image file; whatever is wrong with its bytes becomes an ImageFileError that names it.
+
+    `info[RAW_MODE]` of the image says how the samples lie in the file, which decoding makes Pillow forget.
+    """
     path = require_file(path, what)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what matters of a damaged file becomes an error
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             image = Image.open(path)
+            image.info[RAW_MODE] = str(image.tile)
             image.load()
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
         raise ImageFileError(
             f"{what} {path} has more than {Image.MAX_IMAGE_PIXELS} pixels, which no engine takes; give a smaller image"
         ) from error
-    except _DECODE_ERRORS as error:
+    except DECODE_ERRORS as error:
         raise ImageFileError(f"{what} {path} is corrupt, empty or no image ({error})") from error
     with image:
         yield image

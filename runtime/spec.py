@@ -64,15 +64,16 @@ class EngineSpec:
     """Everything a host needs to call an engine.
 
     Attributes:
-        kind: the runtime class that runs it ("synthesizer", "style_encoder").
-        family: the system that trained it ("pix2pixhd").
+        kind: the runtime class that runs it ("synthesizer", "style_encoder", "translator", "baseline").
+        family: the system that trained it ("pix2pixhd", "pix2pix").
         inputs, outputs: tensors by name; a host never refers to them by index.
         size: [H, W] of a static engine, None where H and W are dynamic.
         size_multiple: H and W must be multiples of this.
         smallest_side: H and W must be at least this; reflection padding needs a pixel to reflect.
         labels: class table, None where the input is an RGB image.
         styles: style bank, None where the network has no feature channels.
-        normalization: statistics of the normalisation layers ("per-image").
+        normalization: statistics of the normalisation layers: "per-image", those kept from training
+            ("running-stats"), or those of all images of a call ("batch-stats").
         precision: "fp32" or "fp16".
         parity: figures of the gate that compared checkpoint and engine at export.
         checkpoint_sha256: of the checkpoint file the engine was made from.
@@ -99,6 +100,10 @@ class EngineSpec:
     def input(self, name: str) -> TensorSpec | None:
         """The input called `name`, None where the engine has no such input."""
         return next((tensor for tensor in self.inputs if tensor.name == name), None)
+
+    def output(self, name: str) -> TensorSpec | None:
+        """The output called `name`, None where the engine has no such output."""
+        return next((tensor for tensor in self.outputs if tensor.name == name), None)
 
     @property
     def max_batch(self) -> int | None:

@@ -10,9 +10,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from runtime.checks import check_inst_map, check_label_map, check_seed, engine_size, pad_to
 from runtime.engine import open_engine
-from runtime.errors import EngineFormatError, InputError, StyleError
+from runtime.errors import InputError, StyleError
 from runtime.instances import find_instances
 from runtime.labels import LabelSpec
+from runtime.rendering import render_in_batches, require_output
 from runtime.spec import EngineSpec, StyleBank
 from runtime.styles import StyleResolver, Styles
 
@@ -103,8 +104,12 @@ class Synthesizer:
             )
             for index, labels in enumerate(ids)
         ]
-        images = self._render_all(scenes)[:, :height, :width]
-        images = np.ascontiguousarray(images)
+        # One by one where the engine's batch is free: a batch equals single calls.
+        images = render_in_batches(
+            lambda part, batch: self._render(scenes[part], batch)[:, :height, :width],
+            len(scenes),
+            self.spec.max_batch or 1,
+        )
         return images if np.ndim(label_map) == 3 else images[0]
 
     def _instances(
@@ -146,12 +151,6 @@ class Synthesizer:
                 "outside any object need one id per class only), or export an engine for more"
             )
 
-    def _render_all(self, scenes: Sequence[Scene]) -> NDArray[np.uint8]:
-        """Render in calls of the engine's own batch, one by one where that is open: a batch equals single calls."""
-        batch = self.spec.max_batch or 1
-        chunks = [self._render(scenes[start : start + batch], batch) for start in range(0, len(scenes), batch)]
-        return chunks[0] if len(chunks) == 1 else np.concatenate(chunks)
-
     # What follows depends on the kind of engine.
 
     @property
@@ -172,8 +171,7 @@ class Synthesizer:
         if self._resolver:
             inputs["styles"] = self._style_rows([scene.styles for scene in filled if scene.styles is not None])
         image = self._engine.run(inputs)["image"]
-        if image.dtype != np.uint8 or image.shape != (*inputs["label_map"].shape, 3):
-            raise self._wrong_output("image", image, (*inputs["label_map"].shape, 3))
+        require_output(self._path, "image", image, "uint8", (*inputs["label_map"].shape, 3))
         return image[: len(scenes)]
 
     def _style_rows(self, styles: list[NDArray[np.float32]]) -> NDArray[np.float32]:
@@ -185,12 +183,6 @@ class Synthesizer:
         for index, rows in enumerate(styles):
             filled[index, : len(rows)] = rows
         return filled
-
-    def _wrong_output(self, name: str, value: NDArray[Any], expected: tuple[int, ...]) -> EngineFormatError:
-        return EngineFormatError(
-            f"engine {self._path}: output {name} is {value.dtype} {list(value.shape)}, expected {list(expected)}: "
-            "it was tampered with; export it again"
-        )
 
 
 def _stack(arrays: list[NDArray[Any]]) -> NDArray[Any]:

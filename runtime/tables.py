@@ -33,7 +33,7 @@ def _facts(path: str, spec: EngineSpec) -> Table:
     height, width = spec.cost.size
     facts = {
         "kind": f"{spec.kind} ({spec.family})",
-        "size": f"{spec.size[1]}×{spec.size[0]}" if spec.size else f"any multiple of {spec.size_multiple}",
+        "size": f"{spec.size[1]}×{spec.size[0]}" if spec.size else _any_size(spec),
         "precision": spec.precision,
         "normalization": spec.normalization,
         "multiply-adds": f"{spec.cost.macs / 1e9:.2f} G at {width}×{height}",
@@ -48,6 +48,11 @@ def _facts(path: str, spec: EngineSpec) -> Table:
     for name, value in facts.items():
         table.add_row(name, Text(value))
     return table
+
+
+def _any_size(spec: EngineSpec) -> str:
+    least = f", at least {spec.smallest_side}" if spec.smallest_side > spec.size_multiple else ""
+    return f"any multiple of {spec.size_multiple}{least}"
 
 
 def _tensors(spec: EngineSpec) -> Table:

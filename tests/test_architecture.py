@@ -98,6 +98,8 @@ class RuntimeRule(Rule):
             return module in self.command_line
         if top == "onnxruntime":
             return module == "runtime.onnx_engine"
+        if top == "cv2":
+            return module == "runtime.video"
         if top in TENSORRT:
             return module in ("runtime.tensorrt_engine", "runtime.device_memory")
         return top in sys.stdlib_module_names or top in ("numpy", "runtime")
@@ -138,6 +140,10 @@ def test_imports_follow_the_table(package, rule):
         (RuntimeRule(), "runtime.engine", "onnxruntime", False),
         (RuntimeRule(), "runtime.onnx_engine", "onnxruntime.InferenceSession", True),
         (RuntimeRule(), "runtime.spec", "PIL.Image", False),
+        (RuntimeRule(), "runtime.video", "cv2", True),
+        (RuntimeRule(), "runtime.commands.translate", "cv2", False),
+        (RuntimeRule(), "runtime.commands.translate", "rich.table", True),
+        (RuntimeRule(), "runtime.translator", "rich.table", False),
         (RuntimeRule(), "runtime.images", "PIL.Image", True),
         (RuntimeRule(), "runtime.images", ".errors.InputError", False),
         (RuntimeRule(), "runtime.engine", "json", True),

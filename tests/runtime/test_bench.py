@@ -8,11 +8,12 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from runtime import __main__
-from runtime.bench import generated_input, resize_nearest
+from runtime.bench_input import generated_input, resize_nearest
 from runtime.bench_worker import EngineProcess
+from runtime.commands import bench
 from runtime.errors import DeviceError
 from runtime.onnx_metadata import read_spec
-from tests.runtime import tiny_engines
+from tests.runtime import tiny_engines, tiny_translators
 
 
 def run(*arguments):
@@ -21,7 +22,7 @@ def run(*arguments):
 
 @pytest.fixture(autouse=True)
 def without_assets(tmp_path, monkeypatch):
-    monkeypatch.setattr(__main__, "ASSETS", tmp_path / "none")
+    monkeypatch.setattr(bench, "ASSETS", tmp_path / "none")
 
 
 def test_two_engines_in_turns(tmp_path):
@@ -69,6 +70,61 @@ def test_other_kinds(tmp_path, noise):
         assert ("every pixel random" if noise else "8×8 blocks") in result.output
 
 
+@pytest.mark.parametrize("options", [{}, {"input_nc": 1, "output_nc": 1}, {"input_nc": 5, "output_nc": 2}])
+@pytest.mark.parametrize("noise", [False, True])
+def test_translators(tmp_path, options, noise):
+    """Against their plain float export, whose output is another one by design of the tiny graphs."""
+    engine = tiny_translators.translator(tmp_path / "engine.onnx", **options)
+    naive = tiny_translators.baseline(tmp_path / "naive.onnx", size=None, **options)
+    report_file = tmp_path / "report.json"
+    arguments = ["--runs", 2, "--json", report_file, *(["--random"] if noise else [])]
+    result = run(engine, "--against", naive, *arguments)
+    assert result.exit_code == 0, result.output
+    assert ("every pixel random" if noise else "8×8 blocks") in result.output
+    report = json.loads(report_file.read_text())
+    assert [measured["kind"] for measured in report["engines"]] == ["translator", "baseline"]
+    assert report["size"] == list(tiny_engines.SIZE)
+    assert report["max_difference"] > 0
+
+
+def test_the_callers_image(tmp_path):
+    """A stochastic engine gets a seed; the baseline gives the image back, the translator shifts it by its corner."""
+    image = np.random.default_rng(0).integers(0, 200, (20, 30, 3), dtype=np.uint8)
+    Image.fromarray(image).save(tmp_path / "photo.png")
+    engine = tiny_translators.translator(tmp_path / "engine.onnx", seed=True)
+    naive = tiny_translators.baseline(tmp_path / "naive.onnx", size=(32, 32))
+    common = ("--image", tmp_path / "photo.png", "--runs", 1, "--json", tmp_path / "r.json")
+    result = run(engine, "--against", naive, *common)
+    assert result.exit_code == 0, result.output
+    assert "photo.png" in result.output
+    report = json.loads((tmp_path / "r.json").read_text())
+    assert report["size"] == [20, 30]
+    shifted = tiny_translators.expected(image).astype(int)
+    assert report["max_difference"] == np.abs(shifted - image).max()
+    Image.fromarray(image[..., 0]).save(tmp_path / "photo.png")
+    assert "photo.png: it is grey" in run(engine, *common).stderr
+    Image.fromarray(image[:16, :24]).save(tmp_path / "photo.png")
+    encoder = tiny_engines.style_encoder(tmp_path / "encoder.onnx", size=(16, 24))
+    assert run(encoder, *common).exit_code == 0
+
+
+def test_inputs_that_the_engine_does_not_take(tmp_path):
+    translator = tiny_translators.translator(tmp_path / "t.onnx")
+    synthesizer = tiny_engines.synthesizer(tmp_path / "s.onnx")
+    Image.fromarray(np.zeros(tiny_engines.SIZE, np.uint8)).save(tmp_path / "x.png")
+    mistakes = {
+        "--labels and --instances are for engines with a class table": (translator, "--labels", tmp_path / "x.png"),
+        "--image is for engines without a class table": (synthesizer, "--image", tmp_path / "x.png"),
+        "takes label_map and inst_map, this measurement has image": (translator, "--against", synthesizer),
+        "takes image, this measurement has label_map and inst_map": (synthesizer, "--against", translator),
+        "x.npy does not exist": (translator, "--image", tmp_path / "x.npy"),
+    }
+    for message, arguments in mistakes.items():
+        result = run(*arguments, "--runs", 1)
+        assert result.exit_code == 2, result.output
+        assert message in result.stderr
+
+
 def test_the_callers_maps(tmp_path):
     engine = tiny_engines.synthesizer(tmp_path / "inst.onnx", inst=True)
     labels = np.random.default_rng(0).integers(0, 4, tiny_engines.SIZE, dtype=np.uint8)
@@ -80,7 +136,7 @@ def test_the_callers_maps(tmp_path):
 
 
 def test_the_demo_map_is_scaled_to_the_engine(tmp_path, monkeypatch):
-    monkeypatch.setattr(__main__, "ASSETS", tmp_path)
+    monkeypatch.setattr(bench, "ASSETS", tmp_path)
     engine = tiny_engines.synthesizer(tmp_path / "inst.onnx", inst=True)
     for name in ("street_labels.png", "street_instances.png"):
         Image.fromarray(np.full((64, 64), 3, np.uint8)).save(tmp_path / name)
@@ -117,6 +173,7 @@ def test_generated_maps_fit_the_engine(tmp_path):
     path = tiny_engines.synthesizer(tmp_path / "styled.onnx", styles=True, instances=5)
     for noise in (False, True):
         scene = generated_input(read_spec(path), noise=noise)
-        assert scene.label_map.shape == scene.inst_map.shape == tiny_engines.SIZE
-        assert scene.label_map.max() == 3
-        assert scene.inst_map.max() == 4
+        label_map, inst_map = scene.arrays["label_map"], scene.arrays["inst_map"]
+        assert label_map.shape == inst_map.shape == scene.size == tiny_engines.SIZE
+        assert label_map.max() == 3
+        assert inst_map.max() == 4

@@ -14,11 +14,13 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from runtime import Synthesizer, __main__
-from runtime.images import read_inst_map, read_label_map, read_photo, write_png
-from runtime.map_files import find_label_maps, match_instances, output_paths
+from runtime.commands import ASSETS
+from runtime.commands import demo as demo_command
+from runtime.images import read_inst_map, read_label_map, read_photo, write_image
+from runtime.input_files import find_label_maps, match_instances, output_paths
 from runtime.spec import StyleBank
 from tests.paths import DATA, ROOT, needs_data
-from tests.runtime import tiny_engines
+from tests.runtime import tiny_engines, tiny_translators
 from training.class_tables import CITYSCAPES
 
 SIZE = tiny_engines.SIZE
@@ -82,7 +84,7 @@ def test_styles_from_a_file_and_from_a_photo(workplace):
     (workplace / "styles.json").write_text('{"person": 1}')
     assert run(*common, "--styles", workplace / "styles.json").exit_code == 0
     assert set(read_photo(workplace / "photo.png")[LABELS == 3][:, 2].tolist()) == {91}
-    write_png(workplace / "scene.png", np.full((*SIZE, 3), 7, np.uint8))
+    write_image(workplace / "scene.png", np.full((*SIZE, 3), 7, np.uint8))
     result = run(*common, "--styles-from", workplace / "scene.png")
     # The tiny encoder gives three values, the tiny generator takes two: the message must say so, not crash.
     assert result.exit_code == 2
@@ -215,9 +217,21 @@ def test_info(workplace):
     assert document["kind"] == "synthesizer"
     assert document["estimated_peak_memory_bytes"] == 100 + 2048
     assert run("info", workplace / "city.encoder.onnx").exit_code == 0
+    translator = tiny_translators.translator(workplace / "t.onnx", seed=True, normalization="batch-stats")
+    text = run("info", translator).output
+    for part in (
+        "translator (pix2pix)",
+        "any multiple of 8, at least 16",
+        "batch-stats",
+        "N × H × W × 3",
+        "seed",
+        "translation",
+    ):
+        assert part in text
+    assert run("info", tiny_translators.baseline(workplace / "b.onnx")).exit_code == 0
 
 
-@pytest.mark.parametrize("command", [[], ["synthesize"], ["info"], ["bench"], ["demo"]])
+@pytest.mark.parametrize("command", [[], ["synthesize"], ["translate"], ["info"], ["bench"], ["demo"]])
 def test_help_has_an_example(command):
     result = run(*command, "--help")
     assert result.exit_code == 0
@@ -243,12 +257,12 @@ def test_demo(tmp_path):
 
 def test_what_ships_is_small_and_a_street(tmp_path):
     """At most 10 MB; areas of one class look alike and classes look different, as noise would not."""
-    engines = sorted(__main__.ASSETS.glob("*.onnx"))
+    engines = sorted(ASSETS.glob("*.onnx"))
     assert [path.name for path in engines] == ["street.encoder.onnx", "street.onnx"]
     assert sum(path.stat().st_size for path in engines) <= 10 * 2**20
-    synthesizer = Synthesizer(__main__.ASSETS / "street.onnx")
-    labels = read_label_map(__main__.ASSETS / "street_labels.png", synthesizer.labels)
-    photo = synthesizer.run(labels, read_inst_map(__main__.ASSETS / "street_instances.png")).astype(float)
+    synthesizer = Synthesizer(ASSETS / "street.onnx")
+    labels = read_label_map(ASSETS / "street_labels.png", synthesizer.labels)
+    photo = synthesizer.run(labels, read_inst_map(ASSETS / "street_instances.png")).astype(float)
     mean = {synthesizer.labels.names[k]: photo[labels == k].mean(0) for k in np.unique(labels)}
     assert mean["sky"].mean() > mean["road"].mean() + 40, "the sky is brighter than the road"
     assert mean["sky"][2] > mean["sky"][0], "and blue"
@@ -262,7 +276,7 @@ def test_shipped_engine_on_cityscapes(tmp_path):
     """The seven real test maps through the folder command, with their instance maps."""
     data = DATA / "cityscapes_sample"
     arguments = [data / "test_label", "--instances", data / "test_inst", "-o", tmp_path / "photos"]
-    result = run("synthesize", __main__.ASSETS / "street.onnx", *arguments)
+    result = run("synthesize", ASSETS / "street.onnx", *arguments)
     assert result.exit_code == 0, result.output
     photos = sorted((tmp_path / "photos").iterdir())
     assert len(photos) == 7
@@ -273,7 +287,7 @@ def test_shipped_engine_on_cityscapes(tmp_path):
 
 
 def test_demo_without_its_assets(tmp_path, monkeypatch):
-    monkeypatch.setattr(__main__, "ASSETS", tmp_path)
+    monkeypatch.setattr(demo_command, "ASSETS", tmp_path)
     result = run("demo", "-o", tmp_path / "out")
     assert result.exit_code == 2
     assert "street.onnx does not exist" in result.stderr
@@ -290,9 +304,9 @@ def test_ctrl_c_is_clean(workplace):
     """Interrupted while it reads a label map."""
     save(workplace / "maps2" / "a.png", LABELS)
     code = (
-        "import runtime.__main__ as m, time\n"
+        "import runtime.__main__ as m, runtime.commands.synthesize as synthesize, time\n"
         "def slow(*arguments):\n    print('ready', flush=True)\n    time.sleep(60)\n"
-        "m.read_label_map = slow\nm.main()"
+        "synthesize.read_label_map = slow\nm.main()"
     )
     arguments = ["synthesize", str(workplace / "plain.onnx"), str(workplace / "maps2"), "-o", str(workplace / "out")]
     process = subprocess.Popen(

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runtime import Pix2rtError, StyleEncoder, Synthesizer
+from runtime import Pix2rtError, StyleEncoder, Synthesizer, Translator
 from runtime.engine import open_engine
 from runtime.errors import EngineFormatError, MissingFileError
 from runtime.onnx_metadata import read_metadata, read_spec
 from runtime.spec import SPEC_KEY, TensorSpec
-from tests.runtime import tiny_engines
+from tests.runtime import tiny_engines, tiny_translators
 
 LABELS = np.zeros(tiny_engines.SIZE, np.uint8)
 
@@ -150,6 +150,8 @@ def test_specifications_that_cannot_be_read(tmp_path, engine):
 def test_engines_of_another_kind(tmp_path, engine):
     with pytest.raises(EngineFormatError, match="is a 'synthesizer' engine, expected 'style_encoder'"):
         StyleEncoder(engine)
+    with pytest.raises(EngineFormatError, match="is a 'synthesizer' engine, expected 'translator'"):
+        Translator(engine)
     with pytest.raises(EngineFormatError, match="is a 'style_encoder' engine, expected 'synthesizer'"):
         Synthesizer(tiny_engines.style_encoder(tmp_path / "e.onnx"))
     path = with_spec(tmp_path / "k.onnx", engine, replace(read_spec(engine), kind="teleporter"))
@@ -189,6 +191,62 @@ TAMPERED = {
 def test_a_specification_that_does_not_fit_the_graph(tmp_path, engine, name):
     with pytest.raises(EngineFormatError, match=r"tampered|makes no sense"):
         Synthesizer(with_spec(tmp_path / "e.onnx", engine, TAMPERED[name]))
+
+
+TRANSLATOR = tiny_translators.spec(seed=True, size=(16, 32), batch=1)
+IMAGE, SEED = TRANSLATOR.inputs
+TAMPERED_TRANSLATORS = {
+    "no image": replace(TRANSLATOR, inputs=(SEED,)),
+    "no seed": replace(TRANSLATOR, inputs=(IMAGE,)),
+    "seeds of another batch": _changed(TRANSLATOR, seed=TensorSpec("seed", "int32", (2,))),
+    "seeds of a free batch": _changed(TRANSLATOR, seed=TensorSpec("seed", "int32", ("N",))),
+    "seeds of another dtype": _changed(TRANSLATOR, seed=TensorSpec("seed", "int64", (1,))),
+    "a class table's input": replace(TRANSLATOR, inputs=(IMAGE, SEED, TensorSpec("label_map", "uint8", (1, 16, 32)))),
+    "floats": _changed(TRANSLATOR, image=TensorSpec("image", "float32", (1, 16, 32, 3))),
+    "other channels": _changed(TRANSLATOR, image=TensorSpec("image", "uint8", (1, 16, 32, 1))),
+    "unknown channels": _changed(TRANSLATOR, image=TensorSpec("image", "uint8", (1, 16, 32, "C"))),
+    "negative channels": _changed(TRANSLATOR, image=TensorSpec("image", "uint8", (1, 16, 32, -3))),
+    "another size": _changed(TRANSLATOR, image=TensorSpec("image", "uint8", (1, 16, 40, 3))),
+    "a free size": replace(TRANSLATOR, size=None),
+    "another output": replace(TRANSLATOR, outputs=(TensorSpec("image", "uint8", (1, 16, 32, 3)),)),
+    "output of another size": replace(TRANSLATOR, outputs=(TensorSpec("translation", "uint8", (1, 32, 64, 3)),)),
+    "output of another batch": replace(TRANSLATOR, outputs=(TensorSpec("translation", "uint8", (2, 16, 32, 3)),)),
+    "output of unknown channels": replace(TRANSLATOR, outputs=(TensorSpec("translation", "uint8", (1, 16, 32, "C")),)),
+    "another normalisation": replace(TRANSLATOR, normalization="none of them"),
+    "styles": replace(TRANSLATOR, styles=tiny_engines.BANK),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", TAMPERED_TRANSLATORS)
+def test_a_translator_that_does_not_fit_its_graph(tmp_path, name):
+    whole = tiny_translators.translator(tmp_path / "whole.onnx", seed=True, size=(16, 32), batch=1)
+    assert Translator(whole).run(np.zeros((16, 32, 3), np.uint8), seed=1).any()
+    with pytest.raises(EngineFormatError, match=r"tampered|makes no sense"):
+        Translator(with_spec(tmp_path / "e.onnx", whole, TAMPERED_TRANSLATORS[name]))
+
+
+@pytest.mark.parametrize("channels", ["C", -3, 0])
+def test_a_baseline_of_unknown_channels(tmp_path, channels):
+    whole = tiny_translators.baseline(tmp_path / "whole.onnx")
+    spec = read_spec(whole)
+    document = json.loads(spec.to_json())
+    document["inputs"][0]["shape"][1] = channels
+    with pytest.raises(EngineFormatError, match=r"makes no sense|damaged specification"):
+        open_engine(with_spec(tmp_path / "e.onnx", whole, json.dumps(document)))
+
+
+def test_an_output_that_is_not_what_the_specification_says(tmp_path):
+    """The graph leaves the output's size open and gives half the rows: noticed when it runs."""
+    spec = tiny_translators.spec()
+    nodes, constants = tiny_translators.graph(spec)
+    nodes[-1].output[0] = "whole"
+    nodes.append(onnx.helper.make_node("Slice", ["whole", "from", "to", "rows"], ["translation"]))
+    constants += [("from", np.array([0])), ("to", np.array([8])), ("rows", np.array([1]))]
+    translator = Translator(tiny_engines.save(tmp_path / "e.onnx", spec, nodes, constants))
+    with pytest.raises(
+        EngineFormatError, match=r"translation is uint8 \[1, 8, 16, 3\], expected uint8 \[1, 16, 16, 3\]"
+    ):
+        translator.run(np.zeros((16, 16, 3), np.uint8))
 
 
 def test_operators_that_the_runtime_lacks(tmp_path):

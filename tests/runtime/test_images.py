@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from runtime.errors import ImageFileError, MissingFileError, OutputError, Pix2rtError
-from runtime.images import read_inst_map, read_label_map, read_photo, write_png
+from runtime.images import read_inst_map, read_label_map, read_photo, write_image
 from tests.runtime.tiny_engines import LABELS
 
 IDS = np.random.default_rng(0).integers(0, 4, (9, 14), dtype=np.uint8)
@@ -143,10 +143,10 @@ def test_damaged_bytes_never_escape_the_hierarchy(tmp_path_factory, content, dat
 
 def test_pngs_are_written_whole_or_not_at_all(tmp_path):
     photo = LABELS.colourise(IDS)
-    write_png(tmp_path / "deep" / "photo.png", photo)
+    write_image(tmp_path / "deep" / "photo.png", photo)
     np.testing.assert_array_equal(read_photo(tmp_path / "deep" / "photo.png"), photo)
     assert [path.name for path in (tmp_path / "deep").iterdir()] == ["photo.png"]
     with pytest.raises(OutputError, match="choose a folder you can write to"):
-        write_png(tmp_path / "deep" / "photo.png" / "below_a_file.png", photo)
+        write_image(tmp_path / "deep" / "photo.png" / "below_a_file.png", photo)
     with pytest.raises(OutputError, match="is a directory"):
-        write_png(tmp_path / "deep", photo)
+        write_image(tmp_path / "deep", photo)

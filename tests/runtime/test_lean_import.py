@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.runtime import tiny_engines
+from tests.runtime import tiny_engines, tiny_translators
 
 ROOT = Path(__file__).resolve().parents[2]
-HEAVY = ("torch", "onnx", "PIL", "typer", "rich", "onnxruntime", "training", "export")
+HEAVY = ("torch", "onnx", "cv2", "PIL", "typer", "rich", "onnxruntime", "training", "export")
 
 
 def loaded(code):
@@ -33,6 +33,12 @@ def test_an_opened_engine_needs_onnxruntime_only(tmp_path):
     assert loaded(code) == ["onnxruntime"]
 
 
+def test_a_translator_needs_onnxruntime_only(tmp_path):
+    path = tiny_translators.translator(tmp_path / "e.onnx")
+    code = f"import runtime, numpy\nruntime.Translator({str(path)!r}).run(numpy.zeros((9, 9, 3), numpy.uint8))"
+    assert loaded(code) == ["onnxruntime"]
+
+
 def test_the_probe_sees_what_it_looks_for():
     assert loaded("import PIL, rich") == ["PIL", "rich"]
 
@@ -46,8 +52,18 @@ def test_import_is_fast():
     assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 0.5
 
 
-@pytest.mark.parametrize(
-    "module", sorted(path.stem for path in (ROOT / "runtime").glob("*.py") if path.stem != "__main__")
+MODULES = sorted(
+    ".".join(path.relative_to(ROOT).with_suffix("").parts)
+    for path in (ROOT / "runtime").rglob("*.py")
+    if path.stem not in ("__main__", "__init__")
 )
+
+
+@pytest.mark.parametrize("module", MODULES)
 def test_every_module_imports_alone(module):
-    assert not {"torch", "onnx", "training", "export"} & set(loaded(f"import runtime.{module}"))
+    assert not {"torch", "onnx", "training", "export"} & set(loaded(f"import {module}"))
+
+
+def test_opencv_waits_for_the_first_video():
+    """The commands load without it; it takes long, and is an extra."""
+    assert "cv2" not in loaded("import runtime.__main__")

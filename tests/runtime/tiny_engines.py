@@ -2,6 +2,7 @@
 
 Synthesizer: R = label id, G = instance index modulo 256, B = 10 · feature 0 + feature 1 of the instance's style.
 Baseline: R = label id, G = 100 · edge, B = the same. Style encoder: feat_map = the image's channels as floats.
+Translators and their baselines are in `tiny_translators`.
 """
 
 from dataclasses import replace

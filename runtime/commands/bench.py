@@ -1,0 +1,68 @@
+"""How fast an engine is."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from runtime.bench import measure
+from runtime.bench_input import demo_input, generated_input, input_from_files, input_from_image
+from runtime.bench_worker import BenchInput
+from runtime.commands import ASSETS
+from runtime.commands.options import Device, Engine, Threads
+from runtime.console import note, out, progress_bar
+from runtime.engine import engine_spec
+from runtime.errors import InputError
+from runtime.files import atomic_path
+from runtime.spec import EngineSpec
+from runtime.tables import bench_table
+
+
+def bench(
+    engine: Engine,
+    against: Annotated[Path | None, typer.Option(help="Another engine, measured in turns with this one.")] = None,
+    labels: Annotated[Path | None, typer.Option(help="Label map to measure a synthesizer with.")] = None,
+    instances: Annotated[Path | None, typer.Option(help="Its instance map.")] = None,
+    image: Annotated[Path | None, typer.Option(help="Image to measure a translator with.")] = None,
+    random: Annotated[
+        bool, typer.Option("--random", "--random-labels", help="Every pixel random: the worst case.")
+    ] = False,
+    runs: Annotated[int, typer.Option(min=1, help="Measured calls.")] = 20,
+    warmup: Annotated[int, typer.Option(min=0, help="Calls before them.")] = 3,
+    device: Device = "auto",
+    threads: Threads = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the report there too.")] = None,
+) -> None:
+    """Measure an engine end to end: bytes in, bytes out, host work included; or two engines in turns.
+
+    Example: `pix2rt bench city.onnx --against city_naive.onnx --runs 20 --json report.json`
+
+    Example: `pix2rt bench edges2photo.onnx --against edges2photo_naive.onnx --image sketch.png`
+    """
+    paths = [engine] + ([against] if against else [])
+    specs = [engine_spec(path) for path in paths]
+    scene = _input(specs[0], labels, instances, image, random)
+    with progress_bar() as progress:
+        task = progress.add_task("bench", total=max(warmup, 1) + runs)
+        report = measure(paths, scene, runs, warmup, device, threads, lambda: progress.advance(task))
+    out.print(bench_table(report))
+    if json_file:
+        with atomic_path(json_file) as temporary:
+            temporary.write_text(json.dumps(report, indent=2), encoding="utf-8")
+
+
+def _input(
+    spec: EngineSpec, labels: Path | None, instances: Path | None, image: Path | None, random: bool
+) -> BenchInput:
+    if spec.labels is None and (labels or instances):
+        raise InputError("--labels and --instances are for engines with a class table; give --image")
+    if spec.labels is not None and image:
+        raise InputError("--image is for engines without a class table; give --labels")
+    if random:
+        return generated_input(spec, noise=True)
+    if image:
+        return input_from_image(spec, image, note)
+    if labels:
+        return input_from_files(spec, labels, instances, note)
+    return demo_input(spec, ASSETS) or generated_input(spec, noise=False)

@@ -1,0 +1,10 @@
+"""Arguments that several commands share."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Engine = Annotated[Path, typer.Argument(metavar="ENGINE", help="The .onnx file that `python -m export onnx` wrote.")]
+Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+Threads = Annotated[int | None, typer.Option(help="CPU threads; all cores if not given.")]

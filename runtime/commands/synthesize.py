@@ -1,0 +1,106 @@
+"""Label maps in, photos out."""
+
+import json
+import time
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+from numpy.typing import NDArray
+
+from runtime.checks import check_label_map
+from runtime.commands.options import Device, Engine, Threads
+from runtime.commands.results import print_result, write_all
+from runtime.console import note
+from runtime.errors import InputError, StyleError
+from runtime.files import require_file
+from runtime.images import read_inst_map, read_label_map, read_photo
+from runtime.input_files import find_label_maps, match_instances, output_paths
+from runtime.style_encoder import StyleEncoder
+from runtime.styles import Styles
+from runtime.synthesizer import Synthesizer
+
+
+def synthesize(
+    engine: Engine,
+    labels: Annotated[
+        list[Path], typer.Argument(metavar="LABELS...", help="Label maps (PNG with class ids), or folders.")
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="A .png for one map, else a folder.")],
+    instances: Annotated[
+        Path | None, typer.Option(help="Instance map, or the folder with those of all label maps.")
+    ] = None,
+    styles: Annotated[
+        str | None,
+        typer.Option(help='JSON or a file of it: class name or instance id to style, {"car": 2, "26001": 0}.'),
+    ] = None,
+    styles_from: Annotated[Path | None, typer.Option(help="Photo of the same scene whose styles to take.")] = None,
+    encoder: Annotated[
+        Path | None, typer.Option(help="Its encoder engine; ENGINE's NAME.encoder.onnx if not given.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Chooses the styles that --styles leaves open.")] = 0,
+    unknown: Annotated[int | None, typer.Option(help="Class id to draw ids as that the engine does not know.")] = None,
+    edges_from_labels: Annotated[
+        bool, typer.Option("--edges-from-labels", help="Without instance maps: areas of equal class are the instances.")
+    ] = False,
+    pad: Annotated[
+        bool, typer.Option("--pad", help="Extend maps to a size the engine takes, crop the result.")
+    ] = False,
+    device: Device = "auto",
+    threads: Threads = None,
+) -> None:
+    """Turn label maps into photos.
+
+    Example: `pix2rt synthesize city.onnx frame_labelIds.png --instances frame_instanceIds.png -o photo.png`
+
+    Example: `pix2rt synthesize city.onnx labels/ --instances instances/ --styles '{"car": 2}' -o photos`
+    """
+    label_maps = find_label_maps(labels)
+    partners = match_instances(label_maps, instances) if instances else None
+    targets = output_paths(label_maps, output)
+    chosen = _styles_option(styles)
+    synthesizer = Synthesizer(engine, device, threads)
+    if styles_from:
+        if chosen is not None or len(label_maps) > 1:
+            raise InputError("--styles-from takes the styles of one scene: give one label map, and no --styles")
+        regions = read_inst_map(partners[0]) if partners else _read_ids(label_maps[0], synthesizer, unknown)
+        path = encoder or engine.with_suffix(".encoder.onnx")
+        chosen = StyleEncoder(path, device, threads).run(read_photo(styles_from), regions, pad=pad)
+
+    def photo(index: int) -> NDArray[np.uint8]:
+        label_map = _read_ids(label_maps[index], synthesizer, unknown)
+        inst_map = read_inst_map(partners[index]) if partners else None
+        return synthesizer.run(
+            label_map, inst_map, styles=chosen, seed=seed, edges_from_labels=edges_from_labels, pad=pad
+        )
+
+    start = time.perf_counter()
+    write_all("synthesize", photo, targets, label_maps)
+    print_result(len(targets), "image", time.perf_counter() - start, output)
+
+
+def _read_ids(path: Path, synthesizer: Synthesizer, unknown: int | None) -> NDArray[np.uint8]:
+    ids = read_label_map(path, synthesizer.labels, note)
+    try:
+        checked: NDArray[np.uint8] = check_label_map(ids, synthesizer.labels, unknown)[0]
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+    return checked
+
+
+def _styles_option(text: str | None) -> Styles | None:
+    """--styles: JSON, or the name of a JSON file; keys of digits are ids."""
+    if text is None:
+        return None
+    source = "--styles"
+    if not text.lstrip().startswith("{"):
+        source = f"--styles {text}"
+        text = require_file(text, "styles file").read_text(encoding="utf-8", errors="replace")
+    try:
+        document = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise StyleError(f'{source} is not JSON ({error}); write it like {{"car": 2, "26001": 0}}') from error
+    if not isinstance(document, dict):
+        raise StyleError(f'{source} is no JSON object; write it like {{"car": 2, "26001": 0}}')
+    return {int(key) if key.isascii() and key.isdecimal() else key: value for key, value in document.items()}

@@ -1,0 +1,111 @@
+"""Images or a video in, translated ones out."""
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+from numpy.typing import NDArray
+
+from runtime.commands.options import Device, Engine, Threads
+from runtime.commands.results import print_result, write_all
+from runtime.console import NoteOnce, note, progress_bar
+from runtime.engine import engine_spec
+from runtime.errors import InputError
+from runtime.input_files import (
+    ARRAY_SUFFIX,
+    IMAGE_SUFFIXES,
+    find_images,
+    find_video,
+    output_paths,
+    refuse_overwriting,
+)
+from runtime.translation_images import read_translation_input
+from runtime.translator import Translator
+
+_PICTURE_CHANNELS = (1, 3)
+_WRITTEN_SUFFIXES = (".png", ".jpg", ".jpeg")  # the first is that of images in a folder
+
+
+def translate(
+    engine: Engine,
+    inputs: Annotated[list[Path], typer.Argument(metavar="INPUTS...", help="Images, folders of images, or one video.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="A .png or .jpg for one image, else a folder; a video for a video.")
+    ],
+    seed: Annotated[
+        int | None, typer.Option(help="Of a stochastic engine's dropout: same for all images, and all frames.")
+    ] = None,
+    codec: Annotated[
+        str | None,
+        typer.Option(help="Four letters for a video, as FFmpeg knows them; the suffix decides if not given."),
+    ] = None,
+    device: Device = "auto",
+    threads: Threads = None,
+) -> None:
+    """Turn images, or every frame of a video, into what the engine was trained to make of them.
+
+    Any size: extended by reflection to what the engine takes, and cropped back.
+
+    Example: `pix2rt translate edges2photo.onnx sketch.png -o photo.png`
+
+    Example: `pix2rt translate grey2colour.onnx scans/ -o coloured`
+
+    Example: `pix2rt translate day2night.onnx clip.mp4 -o night.mp4`
+    """
+    spec = engine_spec(engine, ("translator",))
+    video = find_video(inputs)
+    if video:
+        _translate_video(engine, video, output, seed, codec, device, threads)
+        return
+    if codec:
+        raise InputError("--codec is for a video; leave it out for images")
+    image, translation = spec.input("image"), spec.output("translation")
+    assert image
+    assert translation  # engine_spec refuses engines without them
+    written = _WRITTEN_SUFFIXES if translation.shape[3] in _PICTURE_CHANNELS else (ARRAY_SUFFIX,)
+    read = IMAGE_SUFFIXES if image.shape[3] in _PICTURE_CHANNELS else (ARRAY_SUFFIX,)
+    images = find_images(inputs, read, written[0])
+    targets = output_paths(images, output, "image", written)
+    translator = Translator(engine, device, threads)
+    notes = NoteOnce()
+
+    def translated(index: int) -> NDArray[np.uint8]:
+        path = images[index]
+        pixels = read_translation_input(path, translator.input_nc, lambda sentence: notes.add(path, sentence))
+        return translator.run(pixels, seed=seed)
+
+    start = time.perf_counter()
+    write_all("translate", translated, targets, images)
+    notes.finish()
+    print_result(len(targets), "image", time.perf_counter() - start, output)
+
+
+def _translate_video(
+    engine: Path, video: Path, output: Path, seed: int | None, codec: str | None, device: str, threads: int | None
+) -> None:
+    from runtime.video import require_target, translate_video  # here, because OpenCV is an extra
+
+    if codec is None:
+        require_target(output)
+    elif len(codec) != 4 or not codec.isascii():
+        raise InputError(f"--codec {codec} is not four letters such as mp4v, MJPG or FFV1")
+    refuse_overwriting(video, output, "video")
+    translator = Translator(engine, device, threads)
+    start = time.perf_counter()
+    with progress_bar("frames") as progress:
+        task = progress.add_task("translate", total=None)
+        frame_count = translate_video(
+            video,
+            output,
+            translator,
+            seed=seed,
+            codec=codec,
+            notify=note,
+            started=lambda promised: progress.update(task, total=promised or None),
+            progress=lambda: progress.advance(task),
+        )
+    seconds = time.perf_counter() - start
+    note("sound is not carried over")
+    print_result(frame_count, "frame", seconds, output)

@@ -1,0 +1,161 @@
+"""Which files a command means: label maps and images in folders, instance maps, a video, the results' names."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from runtime.errors import InputError, MissingFileError
+from runtime.files import require_file
+
+# Cityscapes: aachen_000000_000019_gtFine_labelIds.png belongs to aachen_000000_000019_gtFine_instanceIds.png.
+_SUFFIX = re.compile(r"(_gt(Fine|Coarse))?_(labelIds|instanceIds)$")
+_LABEL_IDS, _INSTANCE_IDS = "_labelIds", "_instanceIds"
+
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
+ARRAY_SUFFIX = ".npy"
+VIDEO_SUFFIXES = (
+    *(".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".wmv", ".flv", ".mpg", ".mpeg", ".ts", ".m2ts", ".mts"),
+    *(".3gp", ".ogv"),
+)
+
+
+def find_label_maps(paths: Sequence[Path]) -> list[Path]:
+    """Files as they are; folders as their PNGs in natural order, only `*_labelIds.png` where there are any.
+
+    Raises:
+        MissingFileError: a path is not there, or a folder has no PNG.
+        InputError: two maps have the same stem, so their results would too.
+    """
+    files = [
+        file
+        for path in paths
+        for file in (_pngs(path, _LABEL_IDS) if path.is_dir() else [require_file(path, "label map")])
+    ]
+    _refuse_equal_stems(files, "label maps", ".png")
+    return files
+
+
+def find_images(paths: Sequence[Path], suffixes: Sequence[str], written_as: str) -> list[Path]:
+    """Files as they are; folders as their files with one of `suffixes` in natural order.
+
+    Args:
+        paths: files and folders.
+        suffixes: of the files that count in a folder, in small letters.
+        written_as: suffix of the results.
+
+    Raises:
+        MissingFileError: a path is not there, or a folder has no such file.
+        InputError: two images have the same stem, so their results would too.
+    """
+    files = [
+        file
+        for path in paths
+        for file in (_files_with(path, suffixes) if path.is_dir() else [require_file(path, "image")])
+    ]
+    _refuse_equal_stems(files, "images", written_as)
+    return files
+
+
+def find_video(paths: Sequence[Path]) -> Path | None:
+    """The video that is meant, None where all paths are images or folders.
+
+    Raises:
+        MissingFileError: it is not there.
+        InputError: there is something beside it.
+    """
+    videos = [path for path in paths if path.suffix.lower() in VIDEO_SUFFIXES and not path.is_dir()]
+    if not videos:
+        return None
+    if len(paths) > 1:
+        raise InputError(f"video {videos[0]} is one of {len(paths)} inputs; translate one video at a time")
+    return require_file(videos[0], "video")
+
+
+def match_instances(label_maps: Sequence[Path], instances: Path) -> list[Path]:
+    """The instance map of every label map: equal stems, apart from Cityscapes' endings.
+
+    Args:
+        label_maps: files.
+        instances: a folder, or the one file for a single label map.
+
+    Raises:
+        MissingFileError: nothing is there, or a label map finds no partner.
+        InputError: one file for several label maps, or several partners for one.
+    """
+    if not instances.is_dir():
+        if len(label_maps) > 1:
+            raise InputError(f"--instances {instances} is one file for {len(label_maps)} label maps; give a folder")
+        return [require_file(instances, "instance map")]
+    partners: dict[str, list[Path]] = {}
+    for file in _pngs(instances, _INSTANCE_IDS):
+        partners.setdefault(_scene_name(file), []).append(file)
+    return [_only_partner(file, partners.get(_scene_name(file), []), instances) for file in label_maps]
+
+
+def output_paths(
+    sources: Sequence[Path], output: Path, what: str = "label map", suffixes: Sequence[str] = (".png",)
+) -> list[Path]:
+    """Where each result goes: `output` itself if it has one of `suffixes`, else `<stem><first suffix>` in that folder.
+
+    Raises:
+        InputError: one file for several results, a kind of file that is not written, or a result would overwrite its
+            source.
+    """
+    suffix = output.suffix.lower()
+    if suffix in suffixes:
+        if len(sources) > 1:
+            raise InputError(f"--output {output} is one file for {len(sources)} {what}s; give a folder")
+        paths = [output]
+    elif suffix in (*IMAGE_SUFFIXES, *VIDEO_SUFFIXES, ".gif", ARRAY_SUFFIX) and not output.is_dir():
+        raise InputError(f"--output {output}: {suffix} is not written here; give {', '.join(suffixes)} or a folder")
+    else:
+        paths = [output / f"{file.stem}{suffixes[0]}" for file in sources]
+    for file, path in zip(sources, paths, strict=True):
+        refuse_overwriting(file, path, what)
+    return paths
+
+
+def refuse_overwriting(source: Path, target: Path, what: str) -> None:
+    """Raise InputError where `target` is the file `source`, by whatever name."""
+    if target.resolve() == source.resolve() or (target.exists() and target.samefile(source)):
+        raise InputError(f"--output would overwrite the {what} {source}; choose another folder or name")
+
+
+def _refuse_equal_stems(files: Sequence[Path], what: str, written_as: str) -> None:
+    by_stem: dict[str, Path] = {}
+    for file in files:
+        if file.stem in by_stem:
+            raise InputError(
+                f"{what} {by_stem[file.stem]} and {file} would both be written as {file.stem}{written_as}; rename one"
+            )
+        by_stem[file.stem] = file
+
+
+def _pngs(folder: Path, ending: str) -> list[Path]:
+    files = _files_with(folder, (".png",))
+    return [file for file in files if file.stem.endswith(ending)] or files
+
+
+def _files_with(folder: Path, suffixes: Sequence[str]) -> list[Path]:
+    files = sorted((file for file in folder.iterdir() if file.suffix.lower() in suffixes), key=_natural)
+    if not files:
+        raise MissingFileError(f"folder {folder} holds no {', '.join(suffixes)} file")
+    return files
+
+
+def _natural(path: Path) -> list[tuple[int, str]]:
+    """frame2 before frame10."""
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", path.name)]
+
+
+def _scene_name(path: Path) -> str:
+    return _SUFFIX.sub("", path.stem)
+
+
+def _only_partner(file: Path, partners: list[Path], folder: Path) -> Path:
+    if not partners:
+        stem = file.stem.replace(_LABEL_IDS, _INSTANCE_IDS)
+        raise MissingFileError(f"label map {file} has no instance map in {folder}; expected {stem}.png there")
+    if len(partners) > 1:
+        raise InputError(f"label map {file} has several instance maps: {', '.join(map(str, partners))}; keep one")
+    return partners[0]

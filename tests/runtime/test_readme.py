@@ -1,0 +1,58 @@
+"""runtime/README.md says what is true: its examples run, the suffixes and codecs it lists are those of the code."""
+
+import re
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from runtime.input_files import IMAGE_SUFFIXES
+from tests.paths import ROOT
+from tests.runtime import tiny_engines, tiny_translators
+
+README = (ROOT / "runtime" / "README.md").read_text(encoding="utf-8")
+
+
+def example(mark):
+    (block,) = [block for block in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if mark in block]
+    return compile(block, "runtime/README.md", "exec")
+
+
+def test_the_translators_example(tmp_path, monkeypatch):
+    tiny_translators.translator(tmp_path / "edges2photo.onnx")
+    tiny_translators.translator(tmp_path / "edges2photo.stochastic.onnx", seed=True)
+    sketch = np.random.default_rng(0).integers(0, 256, (50, 70, 3), dtype=np.uint8)
+    Image.fromarray(sketch).save(tmp_path / "sketch.png")
+    monkeypatch.chdir(tmp_path)
+    values: dict = {}
+    exec(example("Translator"), values)
+    np.testing.assert_array_equal(values["photos"][1], tiny_translators.expected(sketch))
+    np.testing.assert_array_equal(values["photo"], tiny_translators.expected(sketch, seed=7))
+
+
+def test_the_synthesizers_example(tmp_path, monkeypatch):
+    """The tiny encoder gives another number of features than the tiny generator takes: the example ends there."""
+    tiny_engines.synthesizer(tmp_path / "city.onnx", styles=True)
+    tiny_engines.style_encoder(tmp_path / "city.encoder.onnx")
+    labels = np.random.default_rng(0).integers(0, 4, tiny_engines.SIZE, dtype=np.uint8)
+    labels[0, 0] = 2  # a car, the instance 26001
+    Image.fromarray(labels).save(tmp_path / "frame_gtFine_labelIds.png")
+    ids = np.where(labels == 2, 26001, labels.astype(int)).astype(np.uint16)
+    Image.fromarray(ids).save(tmp_path / "frame_gtFine_instanceIds.png")
+    Image.fromarray(np.zeros((*tiny_engines.SIZE, 3), np.uint8)).save(tmp_path / "frame.png")
+    monkeypatch.chdir(tmp_path)
+    values: dict = {}
+    with pytest.raises(ValueError, match="2 finite numbers"):
+        exec(example("StyleEncoder"), values)
+    assert values["photos"].shape == (2, *tiny_engines.SIZE, 3)
+    assert set(values["styles"]) == set(np.unique(ids).tolist())
+
+
+def test_suffixes_and_codecs():
+    for suffix in IMAGE_SUFFIXES:
+        assert suffix.strip(".").replace("tiff", "tif") in README
+    pytest.importorskip("cv2")
+    from runtime.video import CODECS
+
+    rows = re.findall(r"^\| `(\.[^`]*)` \| `(....)`", README, re.MULTILINE)
+    assert {suffix: codec for suffixes, codec in rows for suffix in suffixes.split()} == CODECS
