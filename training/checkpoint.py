@@ -21,11 +21,11 @@ from runtime.files import atomic_path, require_file
 from runtime.labels import LabelSpec
 from runtime.version import __version__
 from training.networks import family_networks
+from training.networks.normalization import MODES, has_batch_norm, use_statistics
 
 FORMAT_VERSION = 1
 METADATA_KEY = "pix2rt"
 STYLES = "styles"
-NORMALIZATIONS = ("per-image", "running-stats", "batch-stats")
 
 
 @dataclass
@@ -40,6 +40,7 @@ class Checkpoint:
         labels: class table; None where the input is an RGB image.
         styles: class id → K-means centres float32 [k, feat_num]; empty where there are no features.
         normalization: statistics that the normalisation layers use at inference.
+        recipe: how its training data was read ("derive": "edges", …), so that evaluation reads alike; family-specific.
         step: training steps behind it; 0 where imported.
         version: of the pix2rt that wrote it.
     """
@@ -50,14 +51,16 @@ class Checkpoint:
     labels: LabelSpec | None = None
     styles: dict[int, Tensor] = field(default_factory=dict)
     normalization: str = "per-image"
+    recipe: dict[str, str] = field(default_factory=dict)
     step: int = 0
     version: str = __version__
 
     def build(self) -> dict[str, nn.Module]:
-        """The networks with these weights, in evaluation mode.
+        """The networks with these weights, in evaluation mode, normalising as `normalization` says.
 
         Raises:
-            CheckpointError: a tensor is missing, left over or of another shape; the difference is listed.
+            CheckpointError: a tensor is missing, left over or of another shape (the difference is listed), or
+                `normalization` makes no sense for these networks.
         """
         with torch.device("meta"):  # compare before a foreign file's numbers can ask for memory
             modules: dict[str, nn.Module] = family_networks(self.family).build(self.architecture)
@@ -67,6 +70,13 @@ class Checkpoint:
                     f"checkpoint has no network {name!r}; it holds {', '.join(self.networks) or 'none'}"
                 )
             load_strict(module, self.networks[name], name)
+        if self.normalization != "per-image" and not any(map(has_batch_norm, modules.values())):
+            raise CheckpointError(
+                f"normalization {self.normalization!r} was asked for, but this {self.family} network has no batch "
+                "normalisation, so nothing but per-image statistics exists; use 'per-image'"
+            )
+        for module in modules.values():
+            use_statistics(module, self.normalization)
             module.eval().requires_grad_(False)
         return modules
 
@@ -109,6 +119,7 @@ def save_checkpoint(checkpoint: Checkpoint, path: str | Path) -> None:
         "architecture": asdict(checkpoint.architecture),
         "labels": checkpoint.labels.to_json() if checkpoint.labels else None,
         "normalization": checkpoint.normalization,
+        "recipe": checkpoint.recipe,
         "step": checkpoint.step,
         "version": __version__,
     }
@@ -155,8 +166,8 @@ def _checkpoint_from(document: Mapping[str, Any], tensors: Mapping[str, Tensor],
             f"{path} has checkpoint format {document['format_version']}, this pix2rt reads up to {FORMAT_VERSION}; "
             f"it was written by pix2rt {document.get('version', '?')}: upgrade"
         )
-    if document["normalization"] not in NORMALIZATIONS:
-        raise ValueError(f"normalization {document['normalization']!r} is not one of {', '.join(NORMALIZATIONS)}")
+    if document["normalization"] not in MODES:
+        raise ValueError(f"normalization {document['normalization']!r} is not one of {', '.join(MODES)}")
     networks: dict[str, dict[str, Tensor]] = {}
     styles = {}
     for key, value in tensors.items():
@@ -172,6 +183,7 @@ def _checkpoint_from(document: Mapping[str, Any], tensors: Mapping[str, Tensor],
         labels=LabelSpec.from_json(document["labels"]) if document["labels"] else None,
         styles=styles,
         normalization=document["normalization"],
+        recipe={str(key): str(value) for key, value in document.get("recipe", {}).items()},
         step=int(document["step"]),
         version=str(document["version"]),
     )

@@ -84,7 +84,11 @@ class Trainer:
         order = ResumableBatches(length, o.batch_size, o.seed, steps, a.process_index, a.num_processes)
         workers = min(o.workers, len(steps))
         return DataLoader(
-            self.system.dataset, batch_sampler=order, num_workers=workers, pin_memory=a.device.type == "cuda"
+            self.system.dataset,
+            batch_sampler=order,
+            num_workers=workers,
+            pin_memory=a.device.type == "cuda",
+            generator=torch.Generator(),  # else each loader takes one of the random numbers that dropout uses
         )
 
     def _train_step(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -129,6 +133,7 @@ class Trainer:
             "optimizers": {role: optimizer.state_dict() for role, optimizer in self.optimizers.items()},
             "scaler": scaler.state_dict() if scaler else None,
             "random": torch.get_rng_state(),
+            "random_cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
         }
         save_state(self.folder, self.step, self.system.roles, rest)
         save_checkpoint(self.system.checkpoint(self.step), self.folder / CHECKPOINT_FILE)
@@ -147,6 +152,8 @@ class Trainer:
         if self.accelerator.scaler and state["scaler"]:
             self.accelerator.scaler.load_state_dict(state["scaler"])
         torch.set_rng_state(state["random"])
+        if len(state["random_cuda"]) == torch.cuda.device_count() > 0:
+            torch.cuda.set_rng_state_all(state["random_cuda"])
         return int(state["step"])
 
     def _keep_logs_until(self, step: int) -> None:

@@ -53,5 +53,5 @@ def read_initial(path: Path, family: str) -> Checkpoint:
         raise CheckpointError(f"{path} holds a {checkpoint.family} network, expected {family}")
     state = load_state(path) if path.is_dir() else None
     if state is not None:
-        checkpoint.networks["discriminator"] = state["roles"]["discriminator"]
+        checkpoint.networks |= {role: tensors for role, tensors in state["roles"].items() if role == "discriminator"}
     return checkpoint

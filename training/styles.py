@@ -10,7 +10,7 @@ from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor, nn
 
 from training.data.label_maps import LabelMaps
-from training.networks.pix2pixhd import to_unit_range
+from training.networks.layers import to_unit_range
 
 MIN_PIXELS = 64  # an instance smaller than this says little about its style
 

@@ -7,6 +7,7 @@ from types import ModuleType
 from typing import Any, Protocol
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.data import Dataset
@@ -20,19 +21,20 @@ Batch = Mapping[str, Tensor]
 
 @dataclass(frozen=True)
 class HeldOut:
-    """One held-out item: RGB uint8 [H, W, 3] each."""
+    """One held-out item: RGB uint8 [H, W, 3] each, and the label ids int32 [H, W] where the data has them."""
 
     name: str
     input_picture: NDArray[np.uint8]
     fake_image: NDArray[np.uint8]
     real_image: NDArray[np.uint8]
+    label_map: NDArray[np.int32] | None = None
 
 
 class System(Protocol):
     """A family in training.
 
     Attributes:
-        roles: what one optimiser each trains: "generator" (all that inference needs) and "discriminator".
+        roles: what one optimiser each trains: "generator" (all that inference needs), and "discriminator" if any.
         dataset: maps (epoch, index) to an item.
     """
 
@@ -57,7 +59,21 @@ class System(Protocol):
 
 
 def family_system(family: str) -> ModuleType:
-    """The package training.systems.<family>, which offers `Options`, `PRESETS`, `create(options) -> System`,
-    `held_out(checkpoint, data, split, styles) -> Iterator[HeldOut]` and `untrained(options) -> Checkpoint`.
+    """The package training.systems.<family>, which offers `Options`, `PRESETS`, `create(options) -> System` and
+    `untrained(options) -> Checkpoint`.
+
+    A family that makes images also offers `held_out(checkpoint, data, split, settings) -> Iterator[HeldOut]` and
+    `SETTINGS`, the names that `settings` may hold; see `makes_images`.
     """
     return importlib.import_module(f"training.systems.{family}")
+
+
+def makes_images(family: str) -> bool:
+    """Whether the family offers `held_out` and `SETTINGS`; a segmenter does not."""
+    return hasattr(family_system(family), "held_out")
+
+
+def frozen(module: nn.Module, *inputs: Tensor) -> Any:
+    """`module(*inputs)` as a loss of another network: no gradient reaches its own parameters."""
+    constants = {name: value.detach() for name, value in module.named_parameters()}
+    return torch.func.functional_call(module, constants, inputs)

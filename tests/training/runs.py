@@ -25,10 +25,10 @@ def scene_data(folder: Path, count: int = 4, split: str = "train") -> Path:
     return folder
 
 
-def train(folder: Path, preset: str = "smoke", **given: Any) -> Trainer:
+def train(folder: Path, preset: str = "smoke", family: str = "pix2pixhd", **given: Any) -> Trainer:
     """Train in this process, as the command does."""
     AcceleratorState._reset_state(True)
-    module = family_system("pix2pixhd")
+    module = family_system(family)
     options = resolve(module.Options, module.PRESETS, preset, {"workers": 0, **given})
     system = module.create(options)
     save_options(options, preset, folder)

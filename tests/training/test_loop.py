@@ -19,7 +19,7 @@ from training.data.augmentation import Augmentation
 from training.data.label_maps import LabelMaps, find_samples
 from training.loop import LOG_FILE, Trainer
 from training.networks.label_encoding import instance_means
-from training.networks.pix2pixhd import to_unit_range
+from training.networks.layers import to_unit_range
 from training.options import resolve
 from training.state import CHECKPOINT_FILE, STATE_FILE, load_state
 from training.styles import fit_styles

@@ -9,8 +9,9 @@ from torch import nn
 
 from runtime.errors import CheckpointError, MissingFileError
 from training.networks.label_encoding import instance_edges, instance_means, one_hot
+from training.networks.layers import initialise, to_unit_range
 from training.networks.patchgan import MultiScaleDiscriminator, PatchGAN, discriminator_settings
-from training.networks.pix2pixhd import Architecture, Encoder, Generator, build, initialise, to_unit_range
+from training.networks.pix2pixhd import Architecture, Encoder, Generator, build
 from training.networks.vgg import VGG19Features
 
 SMALL = {"label_nc": 4, "ngf": 4, "n_downsample": 2, "n_blocks": 2, "n_blocks_local": 1}

@@ -5,7 +5,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from runtime.errors import DataError, InputError
 from runtime.labels import LabelSpec
@@ -21,8 +21,17 @@ def list_images(folder: Path) -> list[Path]:
 
 
 def read_photo(path: Path) -> NDArray[np.uint8]:
-    """An image as RGB uint8 [H, W, 3]; grey, palette, alpha and CMYK pictures are converted."""
-    return np.array(_open(path).convert("RGB"))
+    """An image as RGB uint8 [H, W, 3], turned as its EXIF entry says.
+
+    Grey, palette and CMYK pictures are converted, transparent ones laid on white; of 16 bits the upper eight are kept.
+    """
+    image = ImageOps.exif_transpose(_open(path))
+    if image.mode.startswith("I"):
+        image = Image.fromarray(np.clip(np.asarray(image).astype(np.int64) >> 8, 0, 255).astype(np.uint8))
+    if image.has_transparency_data:
+        white = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(white, image.convert("RGBA"))
+    return np.array(image.convert("RGB"))
 
 
 def read_map(path: Path, labels: LabelSpec | None = None) -> NDArray[np.int32]:

@@ -6,9 +6,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from runtime.errors import CheckpointError
+from training.networks.layers import uses_bias
+from training.networks.normalization import norm_layer
 
 MAX_WIDTH = 512
 KERNEL = 4
+PATCH_LAYERS = {1: 0, 16: 1, 34: 2, 70: 3, 142: 4, 286: 5}  # receptive field in pixels → stride-2 layers
 
 
 class PatchGAN(nn.Module):
@@ -19,16 +22,19 @@ class PatchGAN(nn.Module):
         ndf: width of the first layer; doubles each layer up to 512.
         n_layers: stride-2 layers; 3 give a receptive field of 70 pixels.
         padding: of every convolution; 2 in NVIDIA's networks, 1 in pix2pix.
+        norm: kind of normalisation of all layers but the first and the last.
     """
 
-    def __init__(self, input_nc: int, ndf: int = 64, n_layers: int = 3, padding: int = 2) -> None:
+    def __init__(
+        self, input_nc: int, ndf: int = 64, n_layers: int = 3, padding: int = 2, norm: str = "instance"
+    ) -> None:
         super().__init__()
         layers = [nn.Sequential(nn.Conv2d(input_nc, ndf, KERNEL, 2, padding), nn.LeakyReLU(0.2))]
         nc = ndf
         for stride in [2] * (n_layers - 1) + [1]:
             previous, nc = nc, min(2 * nc, MAX_WIDTH)
-            conv = nn.Conv2d(previous, nc, KERNEL, stride, padding)
-            layers.append(nn.Sequential(conv, nn.InstanceNorm2d(nc), nn.LeakyReLU(0.2)))
+            conv = nn.Conv2d(previous, nc, KERNEL, stride, padding, bias=uses_bias(norm))
+            layers.append(nn.Sequential(conv, norm_layer(norm, nc), nn.LeakyReLU(0.2)))
         layers.append(nn.Sequential(nn.Conv2d(nc, 1, KERNEL, 1, padding)))
         self.layers = nn.ModuleList(layers)
 
@@ -39,6 +45,36 @@ class PatchGAN(nn.Module):
             pair = layer(pair)
             outputs.append(pair)
         return outputs
+
+
+class PixelGAN(nn.Module):
+    """Classifies every pixel by itself: 1×1 convolutions. Interface of `PatchGAN`."""
+
+    def __init__(self, input_nc: int, ndf: int = 64, norm: str = "instance") -> None:
+        super().__init__()
+        hidden = nn.Conv2d(ndf, 2 * ndf, 1, bias=uses_bias(norm))
+        self.layers = nn.ModuleList(
+            (
+                nn.Sequential(nn.Conv2d(input_nc, ndf, 1), nn.LeakyReLU(0.2)),
+                nn.Sequential(hidden, norm_layer(norm, 2 * ndf), nn.LeakyReLU(0.2)),
+                nn.Sequential(nn.Conv2d(2 * ndf, 1, 1, bias=uses_bias(norm))),
+            )
+        )
+
+    forward = PatchGAN.forward
+
+
+def patch_discriminator(input_nc: int, ndf: int, patch_size: int, norm: str) -> PatchGAN | PixelGAN:
+    """The discriminator of pix2pix whose scores see `patch_size` pixels a side (section 3.2.2, appendix 6.1.2).
+
+    Args:
+        input_nc: channels of what it sees: the input and the image, or the image alone.
+        ndf: width of the first layer.
+        patch_size: a key of `PATCH_LAYERS`.
+        norm: kind of normalisation.
+    """
+    n_layers = PATCH_LAYERS[patch_size]
+    return PatchGAN(input_nc, ndf, n_layers, 1, norm) if n_layers else PixelGAN(input_nc, ndf, norm)
 
 
 class MultiScaleDiscriminator(nn.Module):

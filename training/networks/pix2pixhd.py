@@ -4,10 +4,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import cast
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
+
+from training.networks.layers import ResidualBlock, double, front, halve, to_image
 
 IMAGE_NC = 3
 # Bounds of what a file may ask for: far above any network in use, low enough that nobody's file fills the memory.
@@ -78,48 +79,6 @@ def build(architecture: Architecture) -> dict[str, nn.Module]:
     if architecture.feat_num:
         networks["encoder"] = Encoder(architecture)
     return networks
-
-
-def conv_norm_relu(input_nc: int, output_nc: int, kernel: int, stride: int = 1, padding: int = 0) -> list[nn.Module]:
-    return [nn.Conv2d(input_nc, output_nc, kernel, stride, padding), nn.InstanceNorm2d(output_nc), nn.ReLU()]
-
-
-def front(input_nc: int, ngf: int) -> list[nn.Module]:
-    """7×7 convolution at full resolution, reflection padding."""
-    return [nn.ReflectionPad2d(3), *conv_norm_relu(input_nc, ngf, 7)]
-
-
-def halve(nc: int) -> list[nn.Module]:
-    """Stride-2 convolution: half the size, twice the channels."""
-    return conv_norm_relu(nc, 2 * nc, 3, stride=2, padding=1)
-
-
-def double(nc: int) -> list[nn.Module]:
-    """Stride-2 transposed convolution: twice the size, half the channels."""
-    up = nn.ConvTranspose2d(nc, nc // 2, 3, stride=2, padding=1, output_padding=1)
-    return [up, nn.InstanceNorm2d(nc // 2), nn.ReLU()]
-
-
-def to_image(nc: int, output_nc: int) -> nn.Sequential:
-    """7×7 convolution to values in [−1, 1]."""
-    return nn.Sequential(nn.ReflectionPad2d(3), nn.Conv2d(nc, output_nc, 7), nn.Tanh())
-
-
-class ResidualBlock(nn.Module):
-    """x + conv3(relu(conv3(x))), reflection padding, InstanceNorm without affine parameters."""
-
-    def __init__(self, nc: int) -> None:
-        super().__init__()
-        self.layers = nn.Sequential(
-            nn.ReflectionPad2d(1),
-            *conv_norm_relu(nc, nc, 3),
-            nn.ReflectionPad2d(1),
-            nn.Conv2d(nc, nc, 3),
-            nn.InstanceNorm2d(nc),
-        )
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x + self.layers(x)
 
 
 class LocalEnhancer(nn.Module):
@@ -212,17 +171,3 @@ class Encoder(nn.Module):
     def forward(self, image: Tensor) -> Tensor:
         """Image [N, 3, H, W] in [−1, 1] → features [N, feat_num, H, W] in [−1, 1]."""
         return self.layers(image)
-
-
-def initialise(module: nn.Module) -> None:
-    """The reference code's initial weights: convolutions from N(0, 0.02), biases zero."""
-    for layer in module.modules():
-        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
-            nn.init.normal_(layer.weight, 0.0, 0.02)
-            if layer.bias is not None:
-                nn.init.zeros_(layer.bias)
-
-
-def to_unit_range(image: Tensor) -> Tensor:
-    """uint8 pixels [N, H, W, 3] → float32 [N, 3, H, W] in [−1, 1]."""
-    return image.permute(0, 3, 1, 2).to(torch.float32) / 127.5 - 1.0

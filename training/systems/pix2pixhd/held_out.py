@@ -1,6 +1,6 @@
 """Synthesis of held-out items from a checkpoint, for evaluation."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -10,37 +10,42 @@ from torch import Tensor, nn
 
 from runtime.errors import CheckpointError, InputError
 from training.checkpoint import Checkpoint
-from training.data.augmentation import Augmentation
+from training.data.augmentation import Augmentation, parse_size
 from training.data.label_maps import LabelMaps, find_samples
 from training.networks.label_encoding import instance_means
-from training.networks.pix2pixhd import to_unit_range
+from training.networks.layers import to_pixels, to_unit_range
 from training.system import HeldOut
 from training.systems.pix2pixhd.system import encode_condition
 
+SETTINGS = ("styles", "size")
 STYLES = ("encoded", "sampled")
 
 
-def held_out(checkpoint: Checkpoint, data: Path, split: str, styles: str) -> Iterator[HeldOut]:
+def held_out(checkpoint: Checkpoint, data: Path, split: str, settings: Mapping[str, str]) -> Iterator[HeldOut]:
     """Synthesise every item of `data`'s `split`.
 
     Args:
         checkpoint: of pix2pixHD.
         data: data folder (training/data/label_maps.py).
         split: part of the folder.
-        styles: "encoded" from the real photo, or "sampled" per instance from the style bank with seed 0.
+        settings: "styles": "encoded" from the real photo (default), or "sampled" per instance from the style bank with
+            seed 0; "size": HEIGHTxWIDTH every item is brought to, by default its own.
     """
+    styles = settings.get("styles", STYLES[0])
     if styles not in STYLES:
         raise InputError(f"styles is {styles!r}, expected {' or '.join(STYLES)}")
     a = checkpoint.architecture
     networks = checkpoint.build()
     samples = find_samples(data, split, a.label_nc, a.use_edges or a.feat_num > 0)
-    dataset = LabelMaps(samples, a.label_nc, Augmentation(flip=False, multiple=a.size_multiple))
+    augmentation = Augmentation(resize=parse_size(settings.get("size", "")), flip=False, multiple=a.size_multiple)
+    dataset = LabelMaps(samples, a.label_nc, augmentation)
     for index, sample in enumerate(samples):
         item = dataset[0, index]
         condition = item["condition"].numpy()
         picture = condition if dataset.labels is None else dataset.labels.colourise(condition.astype(np.uint8))
         fake = synthesise(networks, checkpoint, {key: value.unsqueeze(0) for key, value in item.items()}, styles)
-        yield HeldOut(sample.name, picture, fake, item["real_image"].numpy())
+        label_map = None if dataset.labels is None else condition
+        yield HeldOut(sample.name, picture, fake, item["real_image"].numpy(), label_map)
 
 
 @torch.no_grad()
@@ -53,8 +58,7 @@ def synthesise(
         parts.append(instance_means(networks["encoder"](to_unit_range(batch["real_image"])), batch["inst_map"]))
     elif "encoder" in networks:
         parts.append(_sampled_styles(checkpoint, batch))
-    image = networks["generator"](torch.cat(parts, 1))[0]
-    return (127.5 * image + 127.5).clamp(0, 255).byte().permute(1, 2, 0).numpy()
+    return to_pixels(networks["generator"](torch.cat(parts, 1)))[0].numpy()
 
 
 def _sampled_styles(checkpoint: Checkpoint, batch: dict[str, Tensor]) -> Tensor:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -16,12 +15,13 @@ from training.data.augmentation import Augmentation, parse_size
 from training.data.label_maps import LabelMaps, find_samples
 from training.losses import feature_matching_loss, gan_loss, perceptual_loss
 from training.networks.label_encoding import instance_edges, instance_means, one_hot
+from training.networks.layers import initialise, to_pixels, to_unit_range
 from training.networks.patchgan import MultiScaleDiscriminator
-from training.networks.pix2pixhd import IMAGE_NC, Architecture, Encoder, Generator, initialise, to_unit_range
+from training.networks.pix2pixhd import IMAGE_NC, Architecture, Encoder, Generator
 from training.networks.vgg import VGG19Features
 from training.state import read_initial
 from training.styles import fit_styles
-from training.system import Batch, Update
+from training.system import Batch, Update, frozen
 from training.systems.pix2pixhd.options import Options
 
 FAMILY = "pix2pixhd"
@@ -79,7 +79,7 @@ class Pix2PixHD:
         pairs = torch.cat([torch.cat([condition, fake.detach()], 1), torch.cat([condition, real], 1)])
         both = modules["discriminator"](pairs)
         seen_fake, seen_real = _split(both)
-        judged = self._frozen_critic(torch.cat([condition, fake], 1))
+        judged = frozen(self.roles["discriminator"], torch.cat([condition, fake], 1))
         losses = {"G_GAN": gan_loss(judged, True, o.gan_mode)}
         if o.lambda_feature:
             losses["G_feature_matching"] = o.lambda_feature * feature_matching_loss(judged, seen_real)
@@ -94,12 +94,6 @@ class Pix2PixHD:
         update("discriminator", 0.5 * (losses["D_fake"] + losses["D_real"]))
         return {name: loss.detach() for name, loss in losses.items()}
 
-    def _frozen_critic(self, pair: Tensor) -> Any:
-        """The discriminator as a loss of the generator: no gradient reaches its own parameters."""
-        critic = self.roles["discriminator"]
-        constants = {name: value.detach() for name, value in critic.named_parameters()}
-        return torch.func.functional_call(critic, constants, (pair,))
-
     @torch.no_grad()
     def sample(self, batch: Batch) -> NDArray[np.uint8]:
         first = {key: value[:1] for key, value in batch.items()}
@@ -107,10 +101,7 @@ class Pix2PixHD:
         condition = first["condition"][0].cpu().numpy()
         if self.dataset.labels is not None:
             condition = self.dataset.labels.colourise(condition.astype(np.uint8))
-        images = [
-            (127.5 * image[0].float() + 127.5).clamp(0, 255).byte().permute(1, 2, 0).cpu().numpy()
-            for image in (fake, real)
-        ]
+        images = [to_pixels(image)[0].cpu().numpy() for image in (fake, real)]
         return np.concatenate([condition, *images], 1)
 
     def checkpoint(self, step: int) -> Checkpoint:

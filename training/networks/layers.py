@@ -1,0 +1,89 @@
+"""Building blocks that the generators share: normalised convolutions, resampling, residual blocks, initial weights."""
+
+import torch
+from torch import Tensor, nn
+
+from training.networks.normalization import norm_layer
+
+UPSAMPLINGS = ("transposed", "bilinear")
+
+
+def conv_norm_relu(
+    input_nc: int, output_nc: int, kernel: int, stride: int = 1, padding: int = 0, norm: str = "instance"
+) -> list[nn.Module]:
+    conv = nn.Conv2d(input_nc, output_nc, kernel, stride, padding, bias=uses_bias(norm))
+    return [conv, norm_layer(norm, output_nc), nn.ReLU()]
+
+
+def uses_bias(norm: str) -> bool:
+    """Whether a convolution before a normalisation of this kind has a bias; BatchNorm brings its own."""
+    return norm != "batch"
+
+
+def front(input_nc: int, ngf: int, norm: str = "instance") -> list[nn.Module]:
+    """7×7 convolution at full resolution, reflection padding."""
+    return [nn.ReflectionPad2d(3), *conv_norm_relu(input_nc, ngf, 7, norm=norm)]
+
+
+def halve(nc: int, norm: str = "instance") -> list[nn.Module]:
+    """Stride-2 convolution: half the size, twice the channels."""
+    return conv_norm_relu(nc, 2 * nc, 3, stride=2, padding=1, norm=norm)
+
+
+def double(nc: int, norm: str = "instance", upsampling: str = "transposed") -> list[nn.Module]:
+    """Twice the size, half the channels: a stride-2 transposed convolution, or a bilinear resize and a convolution."""
+    if upsampling == "bilinear":
+        resize = nn.Upsample(scale_factor=2, mode="bilinear", align_corners=False)
+        return [resize, nn.ReflectionPad2d(1), *conv_norm_relu(nc, nc // 2, 3, norm=norm)]
+    up = nn.ConvTranspose2d(nc, nc // 2, 3, stride=2, padding=1, output_padding=1, bias=uses_bias(norm))
+    return [up, norm_layer(norm, nc // 2), nn.ReLU()]
+
+
+def to_image(nc: int, output_nc: int) -> nn.Sequential:
+    """7×7 convolution to values in [−1, 1]."""
+    return nn.Sequential(nn.ReflectionPad2d(3), nn.Conv2d(nc, output_nc, 7), nn.Tanh())
+
+
+class ResidualBlock(nn.Module):
+    """x + conv3(relu(conv3(x))), reflection padding, each convolution normalised.
+
+    Args:
+        nc: channels.
+        norm: kind of normalisation.
+        use_dropout: whether half of the values between the convolutions are dropped.
+    """
+
+    def __init__(self, nc: int, norm: str = "instance", use_dropout: bool = False) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.ReflectionPad2d(1),
+            *conv_norm_relu(nc, nc, 3, norm=norm),
+            *([nn.Dropout(0.5)] if use_dropout else []),
+            nn.ReflectionPad2d(1),
+            nn.Conv2d(nc, nc, 3, bias=uses_bias(norm)),
+            norm_layer(norm, nc),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.layers(x)
+
+
+def initialise(module: nn.Module) -> None:
+    """The reference code's initial weights: convolutions N(0, 0.02), BatchNorm's scales N(1, 0.02), biases zero."""
+    for layer in module.modules():
+        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
+            nn.init.normal_(layer.weight, 0.0, 0.02)
+        elif isinstance(layer, nn.BatchNorm2d):
+            nn.init.normal_(layer.weight, 1.0, 0.02)
+        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.BatchNorm2d) and layer.bias is not None:
+            nn.init.zeros_(layer.bias)
+
+
+def to_unit_range(image: Tensor) -> Tensor:
+    """uint8 pixels [N, H, W, C] → float32 [N, C, H, W] in [−1, 1]."""
+    return image.permute(0, 3, 1, 2).to(torch.float32) / 127.5 - 1.0
+
+
+def to_pixels(image: Tensor) -> Tensor:
+    """[N, C, H, W] in [−1, 1] → uint8 [N, H, W, C], truncated as the reference code does."""
+    return (127.5 * image.float() + 127.5).clamp(0, 255).byte().permute(0, 2, 3, 1)
