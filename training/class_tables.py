@@ -42,9 +42,17 @@ _CITYSCAPES = (
 )
 CITYSCAPES = LabelSpec(tuple(name for name, _ in _CITYSCAPES), tuple(colour for _, colour in _CITYSCAPES))
 
+# The classes that its benchmark counts; a network with 19 outputs numbers them in this order ("train ids").
+CITYSCAPES_TRAIN_IDS = (7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33)
+
 
 def class_table(label_nc: int) -> LabelSpec | None:
     """The table for a label set of this size: Cityscapes for 35, None for RGB input, else unnamed classes."""
     if label_nc == 0:
         return None
     return CITYSCAPES if label_nc == CITYSCAPES.label_nc else LabelSpec.unnamed(label_nc)
+
+
+def ignored_classes(label_nc: int) -> list[int]:
+    """Label ids that segmentation leaves out: those that Cityscapes' benchmark does not count; none of other sets."""
+    return sorted(set(range(label_nc)) - set(CITYSCAPES_TRAIN_IDS)) if label_nc == CITYSCAPES.label_nc else []

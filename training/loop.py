@@ -171,7 +171,7 @@ class Trainer:
 
     def _finish(self, progress: Progress) -> None:
         self._save()
-        bar = progress.add_task("style bank", total=1.0, speed=0.0, losses="")
+        bar = progress.add_task("finishing", total=1.0, speed=0.0, losses="")
         checkpoint = self.system.finish(
             self.system.checkpoint(self.step), lambda done: progress.update(bar, completed=done)
         )

@@ -73,6 +73,12 @@ def makes_images(family: str) -> bool:
     return hasattr(family_system(family), "held_out")
 
 
+def inference_device() -> torch.device:
+    """The accelerator if there is one, else the CPU."""
+    device = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
+    return device or torch.device("cpu")
+
+
 def frozen(module: nn.Module, *inputs: Tensor) -> Any:
     """`module(*inputs)` as a loss of another network: no gradient reaches its own parameters."""
     constants = {name: value.detach() for name, value in module.named_parameters()}

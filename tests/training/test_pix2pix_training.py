@@ -184,6 +184,7 @@ def test_the_papers_defaults():
         ({"norm": "layer"}, "norm is 'layer'"),
         ({"input_nc": 4}, "input_nc is 4"),
         ({"crop": "60x64"}, "crop 60x64: sides must be multiples of 64"),
+        ({"patch_size": 286}, "crop 64x64: a discriminator of 286-pixel patches needs sides of at least 96"),
         ({"lambda_l1": 0.0}, "lambda_l1 is 0.0"),
     ],
 )

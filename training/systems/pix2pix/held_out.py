@@ -11,7 +11,7 @@ from training.checkpoint import Checkpoint
 from training.data.augmentation import Augmentation, parse_size
 from training.data.paired import DERIVATIONS, DIRECTIONS, PairedImages, find_pairs, with_channels
 from training.networks.layers import to_pixels, to_unit_range
-from training.system import HeldOut
+from training.system import HeldOut, inference_device
 
 SETTINGS = ("derive", "direction", "size")
 _CHOICES = {"derive": DERIVATIONS, "direction": DIRECTIONS}
@@ -32,14 +32,18 @@ def held_out(checkpoint: Checkpoint, data: Path, split: str, settings: Mapping[s
         if recipe[name] not in choices:
             raise InputError(f"{name} is {recipe[name]!r}, expected one of {', '.join(filter(None, choices))}")
     a = checkpoint.architecture
-    generator = checkpoint.build()["generator"]
+    device = inference_device()
+    generator = checkpoint.build()["generator"].to(device)
     pairs = find_pairs(data, split, recipe["derive"])
     augmentation = Augmentation(resize=parse_size(recipe.get("size", "")), flip=False, multiple=a.size_multiple)
     dataset = PairedImages(pairs, (a.input_nc, a.output_nc), augmentation, recipe["derive"], recipe["direction"])
     for index, pair in enumerate(pairs):
         item = {key: value.numpy() for key, value in dataset[0, index].items()}
         with torch.no_grad():
-            fake = to_pixels(generator(to_unit_range(torch.from_numpy(item["input_image"])[None])))[0].numpy()
+            source_image = to_unit_range(torch.from_numpy(item["input_image"])[None].to(device))
+            fake = to_pixels(generator(source_image))[0].cpu().numpy()
         source, real = item["input_image"], item["real_image"]
         pictures = [np.ascontiguousarray(with_channels(image, 3)) for image in (source, fake, real)]
-        yield HeldOut(pair.name, pictures[0], pictures[1], pictures[2], item.get("label_map"))
+        # The other way round the image itself shows labels, and nothing in it can be segmented.
+        label_map = item.get("label_map") if recipe["direction"] == "AtoB" else None
+        yield HeldOut(pair.name, pictures[0], pictures[1], pictures[2], label_map)

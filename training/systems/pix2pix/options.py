@@ -94,6 +94,13 @@ class Options(LoopOptions):
                 f"{name} {getattr(self, name)}: sides must be multiples of {a.size_multiple}, at least "
                 f"{a.smallest_side}; or lower --n-downsample",
             )
+        if sizes["crop"] and self.has_gan:
+            least = 3 * 2 ** PATCH_LAYERS[self.patch_size]  # a normalised map of the discriminator needs two pixels
+            require(
+                min(sizes["crop"]) >= least,
+                f"crop {self.crop}: a discriminator of {self.patch_size}-pixel patches needs sides of at least "
+                f"{least}; or lower --patch-size",
+            )
         return Augmentation(min_scale=self.min_scale, flip=self.flip, multiple=a.size_multiple, **sizes)
 
 

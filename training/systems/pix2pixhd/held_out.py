@@ -14,7 +14,7 @@ from training.data.augmentation import Augmentation, parse_size
 from training.data.label_maps import LabelMaps, find_samples
 from training.networks.label_encoding import instance_means
 from training.networks.layers import to_pixels, to_unit_range
-from training.system import HeldOut
+from training.system import HeldOut, inference_device
 from training.systems.pix2pixhd.system import encode_condition
 
 SETTINGS = ("styles", "size")
@@ -35,7 +35,8 @@ def held_out(checkpoint: Checkpoint, data: Path, split: str, settings: Mapping[s
     if styles not in STYLES:
         raise InputError(f"styles is {styles!r}, expected {' or '.join(STYLES)}")
     a = checkpoint.architecture
-    networks = checkpoint.build()
+    device = inference_device()
+    networks = {name: network.to(device) for name, network in checkpoint.build().items()}
     samples = find_samples(data, split, a.label_nc, a.use_edges or a.feat_num > 0)
     augmentation = Augmentation(resize=parse_size(settings.get("size", "")), flip=False, multiple=a.size_multiple)
     dataset = LabelMaps(samples, a.label_nc, augmentation)
@@ -43,7 +44,8 @@ def held_out(checkpoint: Checkpoint, data: Path, split: str, settings: Mapping[s
         item = dataset[0, index]
         condition = item["condition"].numpy()
         picture = condition if dataset.labels is None else dataset.labels.colourise(condition.astype(np.uint8))
-        fake = synthesise(networks, checkpoint, {key: value.unsqueeze(0) for key, value in item.items()}, styles)
+        batch = {key: value.unsqueeze(0).to(device) for key, value in item.items()}
+        fake = synthesise(networks, checkpoint, batch, styles)
         label_map = None if dataset.labels is None else condition
         yield HeldOut(sample.name, picture, fake, item["real_image"].numpy(), label_map)
 
@@ -58,7 +60,7 @@ def synthesise(
         parts.append(instance_means(networks["encoder"](to_unit_range(batch["real_image"])), batch["inst_map"]))
     elif "encoder" in networks:
         parts.append(_sampled_styles(checkpoint, batch))
-    return to_pixels(networks["generator"](torch.cat(parts, 1)))[0].numpy()
+    return to_pixels(networks["generator"](torch.cat(parts, 1)))[0].cpu().numpy()
 
 
 def _sampled_styles(checkpoint: Checkpoint, batch: dict[str, Tensor]) -> Tensor:
@@ -66,10 +68,10 @@ def _sampled_styles(checkpoint: Checkpoint, batch: dict[str, Tensor]) -> Tensor:
         raise CheckpointError("the checkpoint has no style bank: its training has not finished; use --styles encoded")
     random = np.random.default_rng(0)
     _, height, width = batch["inst_map"].shape
-    features = torch.zeros(1, checkpoint.architecture.feat_num, height, width)
+    features = torch.zeros(1, checkpoint.architecture.feat_num, height, width, device=batch["inst_map"].device)
     for instance in batch["inst_map"].unique():
         mask = batch["inst_map"][0] == instance
         bank = checkpoint.styles.get(int(batch["condition"][0][mask][0]))
         if bank is not None:
-            features[0][:, mask] = bank[random.integers(len(bank))].unsqueeze(1)
+            features[0][:, mask] = bank[random.integers(len(bank))].unsqueeze(1).to(features.device)
     return features

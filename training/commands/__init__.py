@@ -1,0 +1,1 @@
+"""The commands of `python -m training`, one file a subject; `training/__main__.py` puts them together."""

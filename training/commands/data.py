@@ -1,0 +1,54 @@
+"""`scenes` and `untrained`: what measuring and training can begin with."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.progress import track
+
+from runtime.errors import DataError, InputError
+from training.checkpoint import save_checkpoint
+from training.commands.console import app, console
+from training.data.augmentation import parse_size
+from training.networks import FAMILIES
+from training.options import resolve
+from training.system import family_system
+
+
+@app.command()
+def scenes(
+    folder: Annotated[Path, typer.Argument(help="data folder to write")],
+    count: Annotated[int, typer.Option(min=1, help="number of scenes")] = 64,
+    size: Annotated[str, typer.Option(help="HEIGHTxWIDTH")] = "1024x2048",
+    seed: Annotated[int, typer.Option(help="seed of the first scene")] = 0,
+    split: Annotated[str, typer.Option(help="train, val, …")] = "train",
+) -> None:
+    """Write procedural street scenes (photo, label ids, instance ids) as a data folder.
+
+    Example: python -m training scenes scenes --count 64
+    """
+    from training.data.scene_folder import write_scene
+
+    shape = parse_size(size)
+    if shape is None:
+        raise DataError("give --size HEIGHTxWIDTH")
+    for index in track(range(seed, seed + count), description="rendering", console=console):
+        write_scene(folder, split, index, shape)
+    console.print(f"{count} scenes in {folder} ({split}_label, {split}_inst, {split}_img)")
+
+
+@app.command()
+def untrained(
+    family: Annotated[str, typer.Argument(help=f"one of {', '.join(FAMILIES)}")],
+    preset: Annotated[str, typer.Argument(help="whose architecture")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="checkpoint to write")],
+) -> None:
+    """Write a checkpoint with initial weights, to measure an architecture before it is trained.
+
+    Example: python -m training untrained pix2pixhd joint -o city.safetensors
+    """
+    if family not in FAMILIES:
+        raise InputError(f"unknown family {family!r}; choose one of {', '.join(FAMILIES)}")
+    module = family_system(family)
+    save_checkpoint(module.untrained(resolve(module.Options, module.PRESETS, preset, {})), output)
+    console.print(f"checkpoint: {output}")

@@ -1,0 +1,74 @@
+"""Options of `evaluate` and `ablation` that choose what is measured, and the measures made from them."""
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from runtime.files import require_file
+from training.checkpoint import Checkpoint, sha256_of
+from training.class_tables import CITYSCAPES
+from training.data.augmentation import parse_size
+from training.evaluation.appearance import Appearance, Fidelity
+from training.evaluation.features import FeatureDistance
+from training.evaluation.figures import Measure
+from training.evaluation.onnx_network import NORMALIZATIONS, OnnxNetwork
+from training.evaluation.segmentation import FcnScore, Segmenter
+
+_NORMS = ", ".join(NORMALIZATIONS)
+SegmenterPath = Annotated[
+    Path | None, typer.Option("--segmenter", help="ONNX segmenter, for the FCN-score; data needs label maps")
+]
+SegmenterNorm = Annotated[str, typer.Option(help=f"what a segmenter with float input takes: {_NORMS}")]
+SegmenterSize = Annotated[str, typer.Option(help="HEIGHTxWIDTH the segmenter sees; default its own, or the image's")]
+SegmenterClasses = Annotated[
+    int | None, typer.Option(min=1, help="classes of a segmenter whose output is ids; default the label maps'")
+]
+FeaturesPath = Annotated[
+    Path | None, typer.Option("--features", help="ONNX network of features, for the distances in them")
+]
+FeaturesNorm = Annotated[str, typer.Option(help=f"what the network of features takes: {_NORMS}")]
+FeaturesSize = Annotated[str, typer.Option(help="HEIGHTxWIDTH it sees; default its own, or the image's")]
+
+
+@dataclass(frozen=True)
+class MeasureOptions:
+    """What the user chose to measure; fields as on the command line."""
+
+    segmenter: Path | None = None
+    segmenter_norm: str = "imagenet"
+    segmenter_size: str = ""
+    segmenter_classes: int | None = None
+    features: Path | None = None
+    features_norm: str = "imagenet"
+    features_size: str = ""
+
+    def measures(self, checkpoint: Checkpoint) -> list[Measure]:
+        """New measures for the images of `checkpoint`.
+
+        Raises:
+            MissingFileError, EngineFormatError, InputError: a network is missing or does not fit.
+        """
+        measures: list[Measure] = [Fidelity(), Appearance()]
+        if self.segmenter is not None:
+            labels = checkpoint.labels or CITYSCAPES  # pix2pix reads label maps of Cityscapes only
+            size = parse_size(self.segmenter_size)
+            segmenter = Segmenter(self.segmenter, labels, self.segmenter_norm, size, self.segmenter_classes)
+            measures.append(FcnScore(segmenter))
+        if self.features is not None:
+            network = OnnxNetwork(self.features, "features", self.features_norm, parse_size(self.features_size))
+            measures.append(FeatureDistance(network))
+        return measures
+
+    def document(self) -> dict[str, str]:
+        """What the figures depend on: the options that say something, files by their SHA-256.
+
+        Raises:
+            MissingFileError: a network is missing.
+        """
+        chosen = {name: value for name, value in dataclasses.asdict(self).items() if value}
+        prefixes = [name for name in ("segmenter", "features") if name in chosen]
+        said = {name: str(value) for name, value in chosen.items() if name.startswith(tuple(prefixes))}
+        return said | {name: sha256_of(require_file(chosen[name], name)) for name in prefixes}

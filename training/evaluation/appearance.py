@@ -1,0 +1,60 @@
+"""Closeness to the real photo, and the sharpness and colours that the paper's losses differ in."""
+
+import numpy as np
+from numpy.typing import NDArray
+from skimage.color import rgb2lab
+from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+
+from runtime.errors import DataError
+from training.evaluation.figures import Measure
+from training.system import HeldOut
+
+Lab = NDArray[np.floating]
+_SSIM_WINDOW = 7  # scikit-image's
+# Lightness spans 0 … 100, colours of sRGB lie within ±110; two units a bin.
+_BINS = {"l": np.linspace(0, 100, 51), "a": np.linspace(-110, 110, 111), "b": np.linspace(-110, 110, 111)}
+
+
+class Fidelity(Measure):
+    """PSNR and SSIM of each item."""
+
+    def add(self, item: HeldOut) -> dict[str, float]:
+        if min(item.real_image.shape[:2]) < _SSIM_WINDOW:
+            raise DataError(f"{item.name}: {item.real_image.shape[:2]} pixels are too few for SSIM's 7×7 window")
+        psnr = peak_signal_noise_ratio(item.real_image, item.fake_image, data_range=255)
+        ssim = structural_similarity(item.real_image, item.fake_image, channel_axis=2, data_range=255)
+        return {"psnr": float(psnr), "ssim": float(ssim)}
+
+
+class Appearance(Measure):
+    """Sharpness, chroma and histogram overlap over all items: figure 7 of pix2pix.
+
+    There the L1 loss gives greyish, blurred images, and a GAN widens the distribution of colours towards the true one.
+    """
+
+    def __init__(self) -> None:
+        self.sums = np.zeros((2, 2))  # generated and real: gradient, chroma
+        self.histograms = {name: np.zeros((2, len(edges) - 1)) for name, edges in _BINS.items()}
+
+    def add(self, item: HeldOut) -> dict[str, float]:
+        for row, image in enumerate((item.fake_image, item.real_image)):
+            lab = rgb2lab(image)
+            self.sums[row] += gradient(lab[..., 0]).sum(), np.hypot(lab[..., 1], lab[..., 2]).sum()
+            for channel, (name, edges) in enumerate(_BINS.items()):
+                self.histograms[name][row] += np.histogram(np.clip(lab[..., channel], edges[0], edges[-1]), edges)[0]
+        return {}
+
+    def generated(self) -> dict[str, float]:
+        ratios = self.sums[0] / np.maximum(self.sums[1], 1e-12)
+        figures = {"sharpness": float(ratios[0]), "chroma": float(ratios[1])}
+        for name, (fake, real) in self.histograms.items():
+            figures[f"overlap_{name}"] = float(np.minimum(fake / fake.sum(), real / real.sum()).sum())
+        return figures
+
+    def real(self) -> dict[str, float]:
+        return dict.fromkeys(("sharpness", "chroma", "overlap_l", "overlap_a", "overlap_b"), 1.0)
+
+
+def gradient(lightness: Lab) -> Lab:
+    """Magnitude of the differences to the right and the lower neighbour, [H, W] → [H − 1, W − 1]."""
+    return np.hypot(np.diff(lightness, axis=1)[:-1], np.diff(lightness, axis=0)[:, :-1])

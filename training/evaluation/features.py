@@ -1,0 +1,88 @@
+"""Distances in the features of a network that the user brings: per image, and between the two sets of images."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runtime.errors import InputError
+from training.evaluation.figures import Measure
+from training.evaluation.onnx_network import OnnxNetwork
+from training.system import HeldOut
+
+Array = NDArray[np.floating[Any]]
+_EPSILON = 1e-10
+
+
+class FeatureDistance(Measure):
+    """Two figures from one network: `image_distance` per item, `frechet_distance` of pooled features over all."""
+
+    def __init__(self, network: OnnxNetwork) -> None:
+        self.network = network
+        self.pooled: tuple[list[Array], list[Array]] = ([], [])  # generated, real
+
+    def add(self, item: HeldOut) -> dict[str, float]:
+        maps = [self._features(image) for image in (item.fake_image, item.real_image)]
+        for pooled, features in zip(self.pooled, maps, strict=True):
+            pooled.append(np.concatenate([feature.mean((1, 2)) for feature in features]))
+        return {"feature_distance": image_distance(*maps)}
+
+    def generated(self) -> dict[str, float]:
+        fake, real = (np.stack(vectors) for vectors in self.pooled)
+        return {"frechet_distance": frechet_distance(fake, real)} if len(fake) > 1 else {}
+
+    def notes(self) -> list[str]:
+        items, dimensions = len(self.pooled[0]), len(self.pooled[0][0])
+        if items == 1:
+            return ["No Fréchet distance: it needs two items at least."]
+        if items <= dimensions:
+            return [
+                f"The Fréchet distance rests on {items} items for {dimensions} dimensions: the covariances are "
+                "singular and the figure is too high; compare only runs on the same items, or bring a network with "
+                "fewer features."
+            ]
+        return []
+
+    def _features(self, image: NDArray[np.uint8]) -> list[Array]:
+        """Every output as float64 [C, h, w]; vectors have h = w = 1."""
+        maps = []
+        for output in self.network(image):
+            if output.dtype.kind != "f" or output.ndim not in (2, 4):
+                raise InputError(
+                    f"features {self.network.path}: an output is {output.dtype} {list(output.shape)}, expected float "
+                    "maps [1, C, h, w] or vectors [1, C]"
+                )
+            maps.append(output[0].astype(np.float64).reshape(output.shape[1], *(output.shape[2:] or (1, 1))))
+        return maps
+
+
+def image_distance(first: Sequence[Array], second: Sequence[Array]) -> float:
+    """The form of LPIPS (Zhang et al. 2018, equation 1) with all channels weighted alike.
+
+    Each pixel's features are brought to length 1; squared differences are summed over the channels, averaged over the
+    pixels, and averaged over the outputs.
+
+    Args:
+        first: feature maps [C, h, w] of an image, output by output.
+        second: those of the other image.
+    """
+    distances = [np.square(_unit_length(a) - _unit_length(b)).sum(0).mean() for a, b in zip(first, second, strict=True)]
+    return float(np.mean(distances))
+
+
+def frechet_distance(first: Array, second: Array) -> float:
+    """|μ1 − μ2|² + tr(C1 + C2 − 2 (C1 C2)^½) of Gaussians fitted to rows [n, D] (Heusel et al. 2017)."""
+    means = [rows.mean(0) for rows in (first, second)]
+    covariances = [np.atleast_2d(np.cov(rows, rowvar=False)) for rows in (first, second)]
+    # (C1 C2)^½ has the trace of (C1^½ C2 C1^½)^½, which is symmetric, so its eigenvalues are real also where the
+    # covariances are singular.
+    values, vectors = np.linalg.eigh(covariances[0])
+    root = (vectors * np.sqrt(values.clip(0))) @ vectors.T
+    shared = np.sqrt(np.linalg.eigvalsh(root @ covariances[1] @ root).clip(0)).sum()
+    trace = sum(np.trace(c) for c in covariances) - 2 * shared
+    return max(0.0, float(np.square(means[0] - means[1]).sum() + trace))
+
+
+def _unit_length(features: Array) -> Array:
+    return features / (np.linalg.norm(features, axis=0, keepdims=True) + _EPSILON)

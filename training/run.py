@@ -1,0 +1,36 @@
+"""One training run: from resolved options to a run folder that is trained to its end."""
+
+from pathlib import Path
+
+from accelerate.utils import set_seed
+
+from runtime.errors import DataError
+from training.loop import Trainer
+from training.options import LoopOptions, save_options
+from training.system import System, family_system
+
+
+def create_system(family: str, options: LoopOptions) -> System:
+    """The family's system, with seeded weights.
+
+    Raises:
+        DataError: the options name no data.
+    """
+    if not options.data:
+        raise DataError(
+            "no training data named; give --data FOLDER, or make one with `python -m training scenes FOLDER`"
+        )
+    set_seed(options.seed)
+    system: System = family_system(family).create(options)
+    return system
+
+
+def open_run(family: str, options: LoopOptions, preset: str, folder: Path) -> Trainer:
+    """The trainer of a run folder, at the step that the folder has reached.
+
+    Raises:
+        TrainingError: the folder holds a run with other options.
+    """
+    system = create_system(family, options)
+    save_options(options, preset, folder)
+    return Trainer(system, options, folder)
