@@ -1,6 +1,5 @@
-"""Command line of the exporter: `python -m export import | onnx | engine | validate`."""
+"""Command line of the exporter: `python -m export import | onnx | engine | validate | report`."""
 
-import re
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -8,8 +7,10 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from export.options import parse_shape, parse_size, parse_sizes
 from export.progress import Steps
-from runtime.errors import ExportError, InputError, Pix2rtError
+from runtime.errors import ExportError, Pix2rtError
+from runtime.files import atomic_path
 
 app = typer.Typer(
     name="export",
@@ -23,6 +24,8 @@ console = Console()
 
 _IMPORT_EXAMPLE = """
 **Example**: `python -m export import latest_net_G.pth --opt opt.txt -o city.safetensors`
+
+`python -m export import latest_net_G.pth --opt train_opt.txt -o facades.safetensors`
 """
 _ONNX_EXAMPLES = """
 **Examples**: `python -m export onnx city.safetensors --size 1024x2048 -o city.onnx`
@@ -30,6 +33,8 @@ _ONNX_EXAMPLES = """
 `python -m export onnx city.safetensors --size 1024x2048 --precision fp16 -o city.fp16.onnx`
 
 `python -m export onnx city.safetensors --dynamic -o city.any_size.onnx`
+
+`python -m export onnx facades.safetensors --size 256x256 --normalization running-stats -o facades.onnx`
 """
 _ENGINE_EXAMPLES = """
 **Examples**: `python -m export engine city.fp16.onnx -o city.engine`
@@ -39,28 +44,35 @@ _ENGINE_EXAMPLES = """
 _VALIDATE_EXAMPLE = """
 **Example**: `python -m export validate city.safetensors city.onnx city.fp16.onnx`
 """
+_REPORT_EXAMPLE = """
+**Example**: `python -m export report --sizes 256x256,512x1024 -o report`
+"""
 
 
 @app.command("import", epilog=_IMPORT_EXAMPLE)
 def import_(
-    generator: Annotated[Path, typer.Argument(help="latest_net_G.pth of NVIDIA's pix2pixHD.")],
+    generator: Annotated[Path, typer.Argument(help="latest_net_G.pth of pix2pixHD, or of junyanz' pix2pix.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Checkpoint to write (.safetensors).")],
     encoder: Annotated[
         Path | None, typer.Option(help="latest_net_E.pth, where the model has instance features.")
     ] = None,
     discriminator: Annotated[Path | None, typer.Option(help="latest_net_D.pth; only fine-tuning reads it.")] = None,
     styles: Annotated[Path | None, typer.Option(help="features_clustered_010.npy: the style bank.")] = None,
-    opt: Annotated[Path | None, typer.Option(help="opt.txt of the training run.")] = None,
+    opt: Annotated[Path | None, typer.Option(help="opt.txt or train_opt.txt of the training run.")] = None,
     label_nc: Annotated[int | None, typer.Option(help="Number of classes; 0 for RGB input.")] = None,
     edges: Annotated[
         bool | None, typer.Option("--edges/--no-edges", help="Whether instance edges are an input.")
     ] = None,
+    dropout: Annotated[
+        bool | None, typer.Option("--dropout/--no-dropout", help="pix2pix: whether it was trained with dropout.")
+    ] = None,
+    family: Annotated[str | None, typer.Option(help="pix2pix or pix2pixhd, where the file can be either.")] = None,
 ) -> None:
     """Turn another project's weights into a pix2rt checkpoint."""
     with Steps(console) as report:
         report("import torch")
         from training.checkpoint import save_checkpoint
-        from training.imports.nvidia_pix2pixhd import import_checkpoint
+        from training.imports.detection import import_checkpoint
 
         if output.suffix != ".safetensors":
             raise ExportError(f"output {output}: a checkpoint's name ends in .safetensors")
@@ -73,6 +85,8 @@ def import_(
             opt=opt,
             label_nc=label_nc,
             use_edges=edges,
+            use_dropout=dropout,
+            family=family,
         )
         report("write checkpoint")
         save_checkpoint(checkpoint, output)
@@ -88,17 +102,33 @@ def onnx(
     size: Annotated[str | None, typer.Option(help="Height x width of the images, such as 1024x2048.")] = None,
     dynamic: Annotated[bool, typer.Option("--dynamic", help="Any batch and size instead of one.")] = False,
     precision: Annotated[str, typer.Option(help="fp32 or fp16.")] = "fp32",
+    normalization: Annotated[
+        str | None,
+        typer.Option(help="Statistics of BatchNorm: per-image, running-stats or batch-stats; else the checkpoint's."),
+    ] = None,
+    stochastic: Annotated[
+        bool, typer.Option("--stochastic", help="pix2pix: dropout acts, with a seed for every image.")
+    ] = False,
     baseline: Annotated[
         bool, typer.Option("--baseline", help="The naive export with float input, to measure against.")
     ] = False,
 ) -> None:
     """Export a checkpoint to ONNX and compare the two; an engine that differs is not written."""
     with Steps(console) as report:
-        fixed = _size_option(size, dynamic)
+        fixed = parse_size(size, dynamic)
         report("import torch")
         from export.onnx_from_checkpoint import export_onnx
 
-        exported = export_onnx(checkpoint, output, size=fixed, precision=precision, baseline=baseline, report=report)
+        exported = export_onnx(
+            checkpoint,
+            output,
+            size=fixed,
+            precision=precision,
+            baseline=baseline,
+            normalization=normalization,
+            stochastic=stochastic,
+            report=report,
+        )
     from export.tables import engine_table
 
     for engine in exported:
@@ -124,9 +154,9 @@ def engine(
         if smallest or best or largest:
             default = default_profile(read_spec(onnx))
             profile = Profile(
-                _shape(smallest, "--min") or default.min,
-                _shape(best, "--opt") or default.opt,
-                _shape(largest, "--max") or default.max,
+                parse_shape(smallest, "--min") or default.min,
+                parse_shape(best, "--opt") or default.opt,
+                parse_shape(largest, "--max") or default.max,
             )
         plan = engine_from_onnx(onnx, output, flavor=flavor, profile=profile)
     size = f"{plan.path.stat().st_size / 1e6:,.1f} MB"
@@ -158,27 +188,28 @@ def validate(
         raise typer.Exit(1)
 
 
-def _size_option(text: str | None, dynamic: bool) -> tuple[int, int] | None:
-    if (text is None) != dynamic:
-        got = "both --size and" if dynamic else "neither --size nor"
-        raise InputError(f"got {got} --dynamic; give one of the two, such as --size 512x1024")
-    if text is None:
-        return None
-    height, width = _numbers(text, 2, "--size", "HEIGHTxWIDTH, such as 1024x2048")
-    return height, width
+@app.command("report", epilog=_REPORT_EXAMPLE)
+def report_command(
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Folder to write burden.md into; else it is printed.")
+    ] = None,
+    sizes: Annotated[str, typer.Option(help="Heights x widths.")] = "256x256,512x1024,1024x2048",
+    runs: Annotated[int, typer.Option(help="Measured calls of each engine.")] = 5,
+    precision: Annotated[str, typer.Option(help="fp32 or fp16.")] = "fp32",
+) -> None:
+    """Compare pix2pix and pix2pixHD: parameters, multiply-adds, engine size, latency, memory. Takes minutes."""
+    with Steps(console) as report:
+        wanted = parse_sizes(sizes)
+        report("import torch")
+        from export.report import cost_rows, markdown
 
-
-def _shape(text: str | None, option: str) -> tuple[int, int, int] | None:
-    if text is None:
-        return None
-    count, height, width = _numbers(text, 3, option, "BATCHxHEIGHTxWIDTH, such as 1x1024x2048")
-    return count, height, width
-
-
-def _numbers(text: str, count: int, option: str, form: str) -> tuple[int, ...]:
-    if not re.fullmatch(r"\d{1,6}" + (count - 1) * r"x\d{1,6}", text.lower()):
-        raise InputError(f"{option} {text!r} is not {form}")
-    return tuple(int(number) for number in text.lower().split("x"))
+        text = markdown(cost_rows(wanted, runs, report, precision=precision))
+    if output is None:
+        print(text, end="")
+        return
+    with atomic_path(output / "burden.md") as temporary:
+        temporary.write_text(text, "utf-8")
+    console.print(f"{output / 'burden.md'} written", highlight=False)
 
 
 def main() -> None:

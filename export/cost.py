@@ -8,6 +8,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto
 
+from runtime.errors import ExportError
 from runtime.spec import Cost
 
 _SMALL = 4096  # elements; larger constants are weights, whose values shape inference does not need
@@ -28,6 +29,7 @@ def cost_of(
     bytes_per_value = _tensor_bytes(graph)
     dims = {value.name: _dims(value) for value in (*graph.value_info, *graph.input, *graph.output)}
     dims |= {constant.name: tuple(constant.dims) for constant in graph.initializer}
+    _require_shapes(graph, dims)
     return Cost(
         size=size,
         macs=sum(_macs(node, dims) for node in graph.node),
@@ -79,6 +81,18 @@ def _item_bytes(elem_type: int) -> int:
 
 def _constant_bytes(constant: TensorProto) -> int:
     return int(math.prod(constant.dims)) * _item_bytes(constant.data_type)
+
+
+def _require_shapes(graph: onnx.GraphProto, dims: Mapping[str, tuple[int, ...]]) -> None:
+    """Every product's shapes must be known, else the count would be too small without a word."""
+    for node in graph.node:
+        if node.op_type in ("Conv", "ConvTranspose", "MatMul", "Gemm"):
+            unknown = [name for name in (*node.input[:2], *node.output) if not all(dims.get(name, (0,)))]
+            if unknown:
+                raise ExportError(
+                    f"the work of {node.op_type} {node.name} cannot be counted: shape inference does not know "
+                    f"{', '.join(unknown)}; report this with the checkpoint's architecture"
+                )
 
 
 def _macs(node: onnx.NodeProto, dims: Mapping[str, tuple[int, ...]]) -> int:

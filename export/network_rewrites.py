@@ -6,7 +6,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from training.networks.normalization import BatchStatistics
+
 BLOCK = 16  # float32 values in a vector register of 512 bits
+_NORMS = (nn.InstanceNorm2d, nn.BatchNorm2d, BatchStatistics)
 
 
 def inference_copy(network: nn.Module) -> nn.Module:
@@ -91,10 +94,32 @@ def split_uneven_convs(network: nn.Module) -> None:
                 setattr(layers, name, SplitConv(layer))
 
 
-class Float32InstanceNorm(nn.Module):
-    """InstanceNorm with float32 statistics whatever the dtype around it; a variance overflows half precision."""
+def fold_batch_norms(network: nn.Module) -> None:
+    """Multiply, in place, each BatchNorm that uses running statistics into the convolution before it."""
+    for layers in network.modules():
+        if not isinstance(layers, nn.Sequential):
+            continue
+        for index in range(1, len(layers)):
+            conv, norm = layers[index - 1], layers[index]
+            if isinstance(norm, nn.BatchNorm2d) and isinstance(conv, nn.Conv2d | nn.ConvTranspose2d):
+                _fold(conv, norm)
+                layers[index] = nn.Identity()
 
-    def __init__(self, norm: nn.InstanceNorm2d) -> None:
+
+def _fold(conv: nn.Conv2d | nn.ConvTranspose2d, norm: nn.BatchNorm2d) -> None:
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
+    scale = norm.weight.detach() * torch.rsqrt(norm.running_var + norm.eps)
+    bias = -norm.running_mean if conv.bias is None else conv.bias.detach() - norm.running_mean
+    axis = (1, -1, 1, 1) if isinstance(conv, nn.ConvTranspose2d) else (-1, 1, 1, 1)
+    conv.weight = nn.Parameter(conv.weight.detach() * scale.view(axis), requires_grad=False)
+    conv.bias = nn.Parameter(norm.bias.detach() + bias * scale, requires_grad=False)
+
+
+class Float32Norm(nn.Module):
+    """A normalisation in float32, weights and statistics, whatever the dtype around it; variances overflow float16."""
+
+    def __init__(self, norm: nn.Module) -> None:
         super().__init__()
         self.norm = norm
 
@@ -104,13 +129,15 @@ class Float32InstanceNorm(nn.Module):
 
 
 def to_half(network: nn.Module) -> None:
-    """Make a network, in place, compute in float16 but take InstanceNorm statistics in float32.
+    """Make a network, in place, compute in float16 but normalise in float32.
 
     The weights become new tensors, so an original that shares them keeps its own.
     """
     for module in list(network.modules()):
+        if isinstance(module, _NORMS):
+            continue
         for name, child in list(module.named_children()):
-            if isinstance(child, nn.InstanceNorm2d):
-                setattr(module, name, Float32InstanceNorm(child))
+            if isinstance(child, _NORMS):
+                setattr(module, name, Float32Norm(child))
         for name, weight in list(module.named_parameters(recurse=False)):
             setattr(module, name, nn.Parameter(weight.half(), requires_grad=False))

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from export.cost import cost_of
-from export.inference_modules import Graph, family_graphs
+from export.inference_modules import Graph, Request, family_graphs
 from export.parity import Parity, compare_all, worst
 from export.torch_to_onnx import static_tensors, torch_to_onnx
 from runtime.errors import ExportError
@@ -23,6 +23,7 @@ from runtime.onnx_metadata import read_spec
 from runtime.spec import SPEC_KEY, EngineSpec
 from runtime.version import __version__
 from training.checkpoint import Checkpoint, load_checkpoint, sha256_of
+from training.networks.normalization import MODES
 
 PRECISIONS = ("fp32", "fp16")
 MAX_SIDE = 16384
@@ -57,6 +58,8 @@ def export_onnx(
     size: tuple[int, int] | None = None,
     precision: str = "fp32",
     baseline: bool = False,
+    normalization: str | None = None,
+    stochastic: bool = False,
     report: Report = lambda step: None,
 ) -> list[Exported]:
     """Write every engine of a checkpoint: `output`, and beside it `NAME.encoder.onnx` where there is an encoder.
@@ -67,18 +70,22 @@ def export_onnx(
         size: fixed (H, W) with N = 1; None leaves N, H, W and K free.
         precision: "fp32" or "fp16".
         baseline: the plain network with float input instead, as a yardstick for benchmarks.
+        normalization: whose statistics BatchNorm uses, one of `MODES`; None for what the checkpoint says.
+        stochastic: pix2pix: dropout acts, as the seeds in the input `seed` say.
         report: called with the name of each step as it starts.
 
     Raises:
-        MissingFileError, CheckpointError: no such checkpoint, or it is damaged.
+        MissingFileError, CheckpointError: no such checkpoint, it is damaged, or has no layer to normalise so.
         ExportError: it cannot become an engine of this form.
         ParityError: an engine does not reproduce the checkpoint; it was not written.
     """
     output = Path(output)
     report("read checkpoint")
     checkpoint = load_checkpoint(checkpoint_path)
-    _check_request(checkpoint, output, size, precision, baseline)
-    graphs = graphs_of(checkpoint, precision, baseline)
+    request = Request(size, precision, stochastic)
+    _check_request(request, output, baseline, normalization)
+    checkpoint.normalization = normalization or checkpoint.normalization
+    graphs = graphs_of(checkpoint, request, baseline)
     family, normalization = checkpoint.family, checkpoint.normalization
     del checkpoint  # its tensors were copied into the networks; at full size every copy counts
     digest = sha256_of(checkpoint_path)
@@ -98,7 +105,7 @@ def export_onnx(
     return exported
 
 
-def graphs_of(checkpoint: Checkpoint, precision: str, baseline: bool = False) -> list[Graph]:
+def graphs_of(checkpoint: Checkpoint, request: Request, baseline: bool = False) -> list[Graph]:
     """The engines that a checkpoint can become.
 
     Raises:
@@ -111,7 +118,7 @@ def graphs_of(checkpoint: Checkpoint, precision: str, baseline: bool = False) ->
         _check_finite(network, module)
     if baseline:
         return [family.baseline(checkpoint, networks)]
-    graphs: list[Graph] = family.engines(checkpoint, networks, precision)
+    graphs: list[Graph] = family.engines(checkpoint, networks, request)
     return graphs
 
 
@@ -205,19 +212,19 @@ def _spec_of(
     )
 
 
-def _check_request(
-    checkpoint: Checkpoint, output: Path, size: tuple[int, int] | None, precision: str, baseline: bool
-) -> None:
+def _check_request(request: Request, output: Path, baseline: bool, normalization: str | None) -> None:
     if output.suffix != ".onnx":
         raise ExportError(
             f"output {output}: an ONNX engine's name ends in .onnx; pass -o {output.with_suffix('.onnx')}"
         )
-    if precision not in PRECISIONS:
-        raise ExportError(f"--precision {precision!r} is not one of {', '.join(PRECISIONS)}")
-    if checkpoint.normalization != "per-image":
-        raise ExportError(f"normalization {checkpoint.normalization!r} has no export yet; only 'per-image' has")
-    if baseline and (precision != "fp32" or size is None):
-        raise ExportError("--baseline is the naive export: float32 at a fixed --size, without --dynamic")
+    if request.precision not in PRECISIONS:
+        raise ExportError(f"--precision {request.precision!r} is not one of {', '.join(PRECISIONS)}")
+    if normalization is not None and normalization not in MODES:
+        raise ExportError(f"--normalization {normalization!r} is not one of {', '.join(MODES)}")
+    if baseline and (request.precision != "fp32" or request.size is None or request.stochastic):
+        raise ExportError(
+            "--baseline is the naive export: float32 at a fixed --size, without --dynamic and --stochastic"
+        )
 
 
 def _check_finite(network: str, module: nn.Module) -> None:

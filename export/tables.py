@@ -29,6 +29,7 @@ def engine_table(path: Path, spec: EngineSpec) -> Table:
     """Tensors, cost and parity of an engine that was written."""
     table = _facts(str(path))
     table.add_row("kind", f"{spec.kind}, {spec.precision}")
+    table.add_row("normalisation", spec.normalization)
     for tensor in spec.inputs:
         table.add_row("input", _tensor(tensor))
     for tensor in spec.outputs:

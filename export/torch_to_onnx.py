@@ -53,7 +53,8 @@ def static_tensors(tensors: tuple[TensorSpec, ...], size: tuple[int, int] | None
 
 def _trace(graph: Graph, size: tuple[int, int] | None) -> torch.onnx.ONNXProgram:
     # N = 2 and unequal sides: torch takes sizes of 1, and equal sizes, for properties of the network.
-    trace_size = size or (graph.smallest_side, graph.smallest_side + graph.size_multiple)
+    least = max(graph.smallest_side, 2 * graph.size_multiple)
+    trace_size = size or (least, least + graph.size_multiple)
     axes = {"N": 1 if size else 2, "H": trace_size[0], "W": trace_size[1], "K": MAX_INSTANCES}
     with _quiet():
         program = torch.onnx.export(

@@ -1,9 +1,9 @@
 """Checkpoint ↔ engines that exist already: names, then shapes, then values."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from export.inference_modules import Graph
+from export.inference_modules import Graph, Request
 from export.onnx_from_checkpoint import Report, graphs_of, make_examples, run_gate
 from export.parity import Parity
 from export.torch_to_onnx import static_tensors
@@ -60,7 +60,9 @@ def _row(checkpoint: Checkpoint, path: Path, spec: EngineSpec) -> ParityRow:
 
 
 def _graph_of(checkpoint: Checkpoint, path: Path, spec: EngineSpec) -> Graph:
-    graphs = graphs_of(checkpoint, spec.precision, baseline=spec.kind == "baseline")
+    request = Request(spec.size, spec.precision, stochastic=spec.input("seed") is not None)
+    checkpoint = replace(checkpoint, normalization=spec.normalization)
+    graphs = graphs_of(checkpoint, request, baseline=spec.kind == "baseline")
     for graph in graphs:
         if graph.kind == spec.kind:
             return graph

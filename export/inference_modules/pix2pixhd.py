@@ -8,19 +8,31 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from export.inference_modules import MAX_INSTANCES, Arrays, Graph
+from export.inference_modules import MAX_INSTANCES, Arrays, Graph, Request
+from export.inference_modules.pixels import blocks, blocky_image, parameters, to_bytes, unit_range
 from export.network_rewrites import ShuffledConv, drop_cancelled_biases, inference_copy, split_uneven_convs, to_half
+from runtime.errors import ExportError
 from runtime.spec import StyleBank, TensorSpec
 from training.checkpoint import Checkpoint
 from training.networks.label_encoding import instance_edges, one_hot
-from training.networks.pix2pixhd import IMAGE_NC, Architecture, Generator, to_unit_range
+from training.networks.pix2pixhd import IMAGE_NC, Architecture, Generator
 
 
-def engines(checkpoint: Checkpoint, networks: Mapping[str, nn.Module], precision: str) -> list[Graph]:
+def engines(checkpoint: Checkpoint, networks: Mapping[str, nn.Module], request: Request) -> list[Graph]:
     """The synthesizer, or the translator where the input is an RGB image, and the style encoder if there is one."""
-    graphs = [_synthesis(checkpoint, cast("Generator", networks["generator"]), precision)]
+    a: Architecture = checkpoint.architecture
+    if request.stochastic:
+        raise ExportError("--stochastic: a pix2pixHD network has no dropout to make noise with; leave the flag out")
+    if not a.label_nc and (a.use_edges or a.feat_num):
+        raise ExportError(
+            "this network takes an RGB image together with "
+            + " and ".join(["instance edges"] * a.use_edges + ["instance features"] * bool(a.feat_num))
+            + ": no runner feeds both, so only --baseline can be exported; train on label maps, or with --no-edges and "
+            "without features"
+        )
+    graphs = [_synthesis(checkpoint, cast("Generator", networks["generator"]), request)]
     if "encoder" in networks:
-        graphs.append(_encoding(checkpoint.architecture, networks["encoder"], precision))
+        graphs.append(_encoding(a, networks["encoder"], request))
     return graphs
 
 
@@ -45,7 +57,7 @@ def baseline(checkpoint: Checkpoint, networks: Mapping[str, nn.Module]) -> Graph
         outputs=(TensorSpec("output", "float32", ("N", IMAGE_NC, "H", "W")),),
         size_multiple=a.size_multiple,
         smallest_side=_smallest_side(a),
-        parameters=_parameters(generator),
+        parameters=parameters(generator),
         examples=examples,
         reference=reference,
         labels=checkpoint.labels,
@@ -92,7 +104,7 @@ class Encoding(nn.Module):
             to_half(self.encoder)
 
     def forward(self, image: Tensor) -> Tensor:
-        features: Tensor = self.encoder(_unit_range(image).to(self.dtype))
+        features: Tensor = self.encoder(unit_range(image).to(self.dtype))
         return features.to(torch.float32)
 
 
@@ -113,18 +125,13 @@ def encode(
         dtype: of the result.
     """
     channels = [
-        one_hot(source, architecture.label_nc, dtype) if architecture.label_nc else _unit_range(source).to(dtype)
+        one_hot(source, architecture.label_nc, dtype) if architecture.label_nc else unit_range(source).to(dtype)
     ]
     if architecture.use_edges and inst_map is not None:
         channels.append(instance_edges(inst_map, dtype))
     if styles is not None and inst_map is not None:
         channels.append(_style_features(inst_map, styles).to(dtype))
     return torch.cat(channels, dim=1) if len(channels) > 1 else channels[0]
-
-
-def _unit_range(image: Tensor) -> Tensor:
-    """`to_unit_range` with the cast first: TensorRT moves no bytes around."""
-    return to_unit_range(image.to(torch.float32))
 
 
 def _encoded(architecture: Architecture, arrays: Arrays) -> Tensor:
@@ -141,12 +148,7 @@ def _style_features(inst_map: Tensor, styles: Tensor) -> Tensor:
     return nn.functional.embedding(inst_map + first_row, styles.flatten(0, 1)).permute(0, 3, 1, 2)
 
 
-def to_bytes(image: Tensor) -> Tensor:
-    """float32 [N, 3, H, W] in [−1, 1] → uint8 [N, H, W, 3], truncated as the reference code does."""
-    return (127.5 * image + 127.5).clamp(0, 255).permute(0, 2, 3, 1).to(torch.uint8)
-
-
-def _synthesis(checkpoint: Checkpoint, generator: Generator, precision: str) -> Graph:
+def _synthesis(checkpoint: Checkpoint, generator: Generator, request: Request) -> Graph:
     a: Architecture = checkpoint.architecture
     output = "image" if a.label_nc else "translation"  # ONNX wants an output's name to differ from the input's
 
@@ -157,12 +159,12 @@ def _synthesis(checkpoint: Checkpoint, generator: Generator, precision: str) -> 
     return Graph(
         kind="synthesizer" if a.label_nc else "translator",
         suffix="",
-        module=Synthesis(generator, a, _dtype(precision)).eval(),
+        module=Synthesis(generator, a, request.dtype).eval(),
         inputs=_synthesis_inputs(a),
         outputs=(TensorSpec(output, "uint8", ("N", "H", "W", IMAGE_NC)),),
         size_multiple=a.size_multiple,
         smallest_side=_smallest_side(a),
-        parameters=_parameters(generator),
+        parameters=parameters(generator),
         examples=lambda count, height, width, rng: _examples(a, count, height, width, rng),
         reference=reference,
         labels=checkpoint.labels,
@@ -171,23 +173,23 @@ def _synthesis(checkpoint: Checkpoint, generator: Generator, precision: str) -> 
     )
 
 
-def _encoding(architecture: Architecture, encoder: nn.Module, precision: str) -> Graph:
+def _encoding(architecture: Architecture, encoder: nn.Module, request: Request) -> Graph:
     inputs = (TensorSpec("image", "uint8", ("N", "H", "W", IMAGE_NC)),)
 
     def reference(arrays: Arrays) -> dict[str, NDArray[Any]]:
         with torch.inference_mode():
-            return {"feat_map": encoder(to_unit_range(torch.from_numpy(arrays["image"]))).numpy()}
+            return {"feat_map": encoder(unit_range(torch.from_numpy(arrays["image"]))).numpy()}
 
     return Graph(
         kind="style_encoder",
         suffix=".encoder",
-        module=Encoding(encoder, _dtype(precision)).eval(),
+        module=Encoding(encoder, request.dtype).eval(),
         inputs=inputs,
         outputs=(TensorSpec("feat_map", "float32", ("N", architecture.feat_num, "H", "W")),),
         size_multiple=architecture.size_multiple,
         smallest_side=_smallest_side(architecture),
-        parameters=_parameters(encoder),
-        examples=lambda count, height, width, rng: {"image": _blocky_image(count, height, width, rng)},
+        parameters=parameters(encoder),
+        examples=lambda count, height, width, rng: {"image": blocky_image(count, height, width, IMAGE_NC, rng)},
         reference=reference,
     )
 
@@ -207,31 +209,14 @@ def _examples(
     a: Architecture, count: int, height: int, width: int, rng: np.random.Generator
 ) -> dict[str, NDArray[Any]]:
     """Random blocky maps: every class occurs on large maps, objects have straight and ragged borders."""
-    inst_map = _blocks(count, height, width, rng, MAX_INSTANCES)
+    inst_map = blocks(count, height, width, rng, MAX_INSTANCES)
     arrays: dict[str, NDArray[Any]] = {
         "label_map": rng.integers(0, max(a.label_nc, 1), MAX_INSTANCES, np.uint8)[inst_map],
-        "image": _blocky_image(count, height, width, rng),
+        "image": blocky_image(count, height, width, IMAGE_NC, rng),
         "inst_map": inst_map,
         "styles": rng.uniform(-1, 1, (count, MAX_INSTANCES, a.feat_num)).astype(np.float32),
     }
     return {tensor.name: arrays[tensor.name] for tensor in _synthesis_inputs(a)}
-
-
-def _blocky_image(count: int, height: int, width: int, rng: np.random.Generator) -> NDArray[np.uint8]:
-    colours = rng.integers(0, 256, (MAX_INSTANCES, IMAGE_NC), np.uint8)
-    noise = rng.integers(0, 16, (count, height, width, IMAGE_NC), np.uint8)
-    image: NDArray[np.uint8] = np.bitwise_xor(colours[_blocks(count, height, width, rng, MAX_INSTANCES)], noise)
-    return image
-
-
-def _blocks(count: int, height: int, width: int, rng: np.random.Generator, values: int) -> NDArray[np.int32]:
-    """int32 [N, H, W] of random values in blocks of 2 to 16 pixels a side.
-
-    Several blocks on every map: InstanceNorm of a uniform map divides rounding noise by almost nothing.
-    """
-    side = int(rng.integers(2, max(min(height, width, 64) // 4, 2) + 1))
-    coarse = rng.integers(0, values, (count, -(-height // side), -(-width // side)), np.int32)
-    return np.ascontiguousarray(coarse.repeat(side, 1).repeat(side, 2)[:, :height, :width])
 
 
 def _style_bank(checkpoint: Checkpoint) -> StyleBank | None:
@@ -244,11 +229,3 @@ def _style_bank(checkpoint: Checkpoint) -> StyleBank | None:
 def _smallest_side(architecture: Architecture) -> int:
     """The innermost blocks reflect one pixel of a map that is `size_multiple` times smaller; the ends reflect 3."""
     return max(2 * architecture.size_multiple, 4)
-
-
-def _parameters(network: nn.Module) -> int:
-    return sum(parameter.numel() for parameter in network.parameters())
-
-
-def _dtype(precision: str) -> torch.dtype:
-    return torch.float16 if precision == "fp16" else torch.float32

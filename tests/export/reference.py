@@ -17,6 +17,8 @@ def random_inputs(checkpoint: Checkpoint, count: int, height: int, width: int, s
     """Inputs of a synthesizer or translator, with every label id and 5 instances in no order."""
     a = checkpoint.architecture
     rng = np.random.default_rng(seed)
+    if checkpoint.family == "pix2pix":
+        return {"image": rng.integers(0, 256, (count, height, width, a.input_nc), np.uint8)}
     arrays: Arrays = {"label_map": rng.integers(0, max(a.label_nc, 1), (count, height // 4, width // 4), np.uint8)}
     arrays["label_map"] = arrays["label_map"].repeat(4, 1).repeat(4, 2)
     if not a.label_nc:
@@ -31,6 +33,8 @@ def random_inputs(checkpoint: Checkpoint, count: int, height: int, width: int, s
 def encoded(checkpoint: Checkpoint, arrays: Arrays) -> torch.Tensor:
     """[one-hot or RGB][edges][features] float32 [N, C, H, W]."""
     a = checkpoint.architecture
+    if checkpoint.family == "pix2pix":
+        return torch.from_numpy((arrays["image"].transpose(0, 3, 1, 2) / 127.5 - 1).astype(np.float32))
     if a.label_nc:
         channels = [(arrays["label_map"] == class_id).astype(np.float32) for class_id in range(a.label_nc)]
     else:

@@ -18,7 +18,7 @@ def export(*arguments: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=300)
 
 
-@pytest.mark.parametrize("command", ["import", "onnx", "engine", "validate"])
+@pytest.mark.parametrize("command", ["import", "onnx", "engine", "validate", "report"])
 def test_help_shows_an_example(command: str) -> None:
     result = export(command, "--help")
     assert result.returncode == 0
@@ -49,6 +49,10 @@ def test_mistakes_are_one_line_and_exit_code_2(tmp_path: Path) -> None:
         (("onnx", checkpoint, "--size", "17x16", "-o", output), "multiples of 2"),
         (("onnx", tmp_path / "none.safetensors", "--dynamic", "-o", output), "does not exist"),
         (("validate", checkpoint, checkpoint), "is no whole ONNX file"),
+        (("onnx", checkpoint, "--dynamic", "--normalization", "batch-stats", "-o", output), "no batch normalisation"),
+        (("onnx", checkpoint, "--dynamic", "--stochastic", "-o", output), "no dropout"),
+        (("report", "--sizes", "256x256,512"), "--sizes '512' is not"),
+        (("import", checkpoint, "--family", "pix", "-o", tmp_path / "i.safetensors"), "'pix' is not one of"),
         (("engine", checkpoint, "-o", tmp_path / "e.engine"), "is no whole ONNX file"),
         (("import", checkpoint, "-o", tmp_path / "i.safetensors"), str(checkpoint)),
     ):
@@ -58,6 +62,26 @@ def test_mistakes_are_one_line_and_exit_code_2(tmp_path: Path) -> None:
         assert words in result.stderr
         assert "Traceback" not in result.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["c.safetensors"]
+
+
+def test_translator_with_noise_in_a_mode(tmp_path: Path) -> None:
+    checkpoint = save_tiny_checkpoint("unet", tmp_path / "c.safetensors")
+    options = ("--size", "32x32", "--normalization", "running-stats", "--stochastic")
+    result = export("onnx", checkpoint, *options, "-o", tmp_path / "e.onnx")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "running-stats" in result.stdout
+    spec = read_spec(tmp_path / "e.onnx")
+    assert (spec.normalization, [tensor.name for tensor in spec.inputs]) == ("running-stats", ["image", "seed"])
+    assert export("validate", checkpoint, tmp_path / "e.onnx").returncode == 0
+
+
+@needs_golden
+def test_import_finds_out_whose_file_it_is(tmp_path: Path) -> None:
+    source = GOLDEN / "pix2pix_unet128" / "latest_net_G.pth"
+    result = export("import", source, "--no-dropout", "-o", tmp_path / "g.safetensors")
+    assert (result.returncode, result.stderr) == (0, "")
+    checkpoint = load_checkpoint(tmp_path / "g.safetensors")
+    assert (checkpoint.family, checkpoint.architecture.dropout_blocks) == ("pix2pix", ())
 
 
 @needs_golden

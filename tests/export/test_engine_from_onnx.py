@@ -22,6 +22,18 @@ ENGINES = [
     ("features", "fp16", True, 0),
     ("features", "fp16", True, 1),
 ]
+TRANSLATORS = [  # variant, precision, dynamic, normalisation, stochastic
+    ("unet", "fp32", False, "per-image", False),
+    ("unet", "fp32", True, "per-image", False),
+    ("unet", "fp32", True, "batch-stats", False),
+    ("unet", "fp16", False, "running-stats", False),
+    ("unet_grey", "fp16", False, None, False),
+    ("resnet", "fp32", True, "batch-stats", False),
+    ("resnet_bilinear", "fp32", False, None, False),
+    ("unet", "fp32", False, None, True),
+    ("unet", "fp32", True, None, True),
+    ("resnet", "fp16", True, None, True),
+]
 
 
 @pytest.mark.parametrize(("variant", "precision", "dynamic", "index"), ENGINES)
@@ -40,6 +52,18 @@ def test_plan_is_built_and_described(
     assert document["plan_sha256"] == hashlib.sha256(plan.path.read_bytes()).hexdigest()
     assert plan.activation_bytes
     assert sorted(path.name for path in tmp_path.iterdir()) == ["e.engine", "e.engine.json"]
+
+
+@pytest.mark.parametrize(("variant", "precision", "dynamic", "mode", "stochastic"), TRANSLATORS)
+def test_every_translator_is_built(
+    variant: str, precision: str, dynamic: bool, mode: str | None, stochastic: bool, tiny_engines: Tiny, tmp_path: Path
+) -> None:
+    pytest.importorskip("tensorrt_rtx")
+    engine = tiny_engines(variant, precision, dynamic, mode, stochastic)[0]
+    profile = Profile((1, 16, 16), (1, 32, 64), (2, 64, 64)) if dynamic else None
+    plan = engine_from_onnx(engine.path, tmp_path / "e.engine", flavor="tensorrt-rtx", profile=profile)
+    assert parse_spec((tmp_path / "e.engine.json").read_text(), "e.engine.json") == engine.spec
+    assert plan.activation_bytes
 
 
 def test_default_profile_fits_the_multiple(tiny_engines: Tiny) -> None:

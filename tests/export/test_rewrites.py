@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from export.network_rewrites import (
-    Float32InstanceNorm,
+    Float32Norm,
     ShuffledConv,
     SplitConv,
     drop_cancelled_biases,
@@ -79,10 +79,10 @@ def test_half_keeps_statistics_in_float32() -> None:
     norm = nn.InstanceNorm2d(2)
     x = torch.full((1, 2, 64, 64), 300.0).half()  # its squares overflow float16
     x[..., ::2] = -300
-    normalised = Float32InstanceNorm(norm)(x)
+    normalised = Float32Norm(norm)(x)
     assert normalised.dtype == torch.float16
     assert normalised.abs().max() == 1
     network = nn.Sequential(nn.Conv2d(2, 2, 1), norm)
     to_half(network)
     assert network[0].weight.dtype == torch.float16
-    assert isinstance(network[1], Float32InstanceNorm)
+    assert isinstance(network[1], Float32Norm)

@@ -16,8 +16,9 @@ from tests.paths import GOLDEN, needs_golden
 from training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from training.imports.nvidia_pix2pixhd import import_checkpoint
 from training.networks.label_encoding import instance_edges, instance_means, one_hot
+from training.networks.layers import to_unit_range
 from training.networks.patchgan import MultiScaleDiscriminator, discriminator_settings
-from training.networks.pix2pixhd import Architecture, to_unit_range
+from training.networks.pix2pixhd import Architecture
 
 TOLERANCE = 1e-4
 NAMES = ("pix2pixhd_global", "pix2pixhd_local", "pix2pixhd_local_features")

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from runtime.errors import CheckpointError
@@ -18,6 +17,7 @@ from training.checkpoint import Checkpoint
 from training.class_tables import class_table
 from training.imports.options_file import Statement, agree, read_options, statements_of
 from training.imports.pix2pixhd_files import read_discriminator, read_network, read_styles
+from training.imports.renaming import rename_strict, shapes_of
 from training.networks.patchgan import discriminator_settings
 from training.networks.pix2pixhd import IMAGE_NC, Architecture, Encoder, Generator
 
@@ -25,7 +25,6 @@ from training.networks.pix2pixhd import IMAGE_NC, Architecture, Encoder, Generat
 # released label2city), and RGB input. They win where nothing else was said; every other file needs a word.
 _DEFAULT_READINGS = ((35, True), (0, False))
 _READING = ("label_nc", "use_edges")
-_SHOWN = 12
 
 
 def import_checkpoint(
@@ -159,7 +158,7 @@ def _architecture(said: list[Statement], input_nc: int, path: Path) -> Architect
     label_nc, use_edges = _divide_channels(known)
     shape = {field.name: known[field.name].value for field in fields(Architecture) if field.name in known}
     try:
-        return Architecture(**(shape | {"label_nc": label_nc, "use_edges": use_edges}))  # type: ignore[arg-type]
+        return Architecture(**(shape | {"label_nc": label_nc, "use_edges": use_edges}))
     except ValueError as error:
         raise CheckpointError(f"{path}: {error}") from error
 
@@ -199,24 +198,13 @@ def _describe(label_nc: int, use_edges: bool) -> str:
 def _translate(
     state: Mapping[str, Tensor], network: type[Generator | Encoder], architecture: Architecture, path: Path
 ) -> dict[str, Tensor]:
-    """The state dict under our names, if it holds just the tensors of `network`; else the difference, in its names."""
-    with torch.device("meta"):
-        own = network(architecture).state_dict()
-    wanted = {_foreign_name(name, architecture): name for name in own}
-    differences = [f"missing {name} {list(own[wanted[name]].shape)}" for name in wanted if name not in state]
-    differences += [f"unexpected {name} {list(value.shape)}" for name, value in state.items() if name not in wanted]
-    differences += [
-        f"{name} is {list(state[name].shape)}, expected {list(own[mine].shape)}"
-        for name, mine in wanted.items()
-        if name in state and state[name].shape != own[mine].shape
-    ]
-    if differences:
-        more = [f"… {len(differences) - _SHOWN} more"] if len(differences) > _SHOWN else []
-        raise CheckpointError(
-            f"{path} does not fit the pix2pixHD {network.__name__.lower()} that its entries suggest ({architecture}), "
-            "nothing was imported:\n  " + "\n  ".join(differences[:_SHOWN] + more)
-        )
-    return {mine: state[name] for name, mine in wanted.items()}
+    what = network.__name__.lower()
+    return rename_strict(
+        state,
+        shapes_of(lambda: network(architecture)),
+        lambda name: _foreign_name(name, architecture),
+        f"{path} does not fit the pix2pixHD {what} that its entries suggest ({architecture})",
+    )
 
 
 def _foreign_name(name: str, architecture: Architecture) -> str:

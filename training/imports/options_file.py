@@ -1,8 +1,8 @@
-"""The `opt.txt` that pix2pixHD writes beside its checkpoints, and statements about a network that must agree."""
+"""The options file that a training run leaves beside its checkpoints; statements about a network that must agree."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from runtime.errors import CheckpointError
 from runtime.files import require_file
@@ -24,7 +24,7 @@ class Statement(NamedTuple):
 
     source: str
     field: str
-    value: int
+    value: Any
 
 
 def agree(statements: Iterable[Statement]) -> dict[str, Statement]:
@@ -59,13 +59,27 @@ def read_options(path: str | Path) -> dict[str, str]:
             options[key.strip()] = value.split("[default")[0].strip()
     if not options:
         raise CheckpointError(
-            f"{path} holds no 'key: value' line; give the opt.txt that pix2pixHD wrote when it trained"
+            f"{path} holds no 'key: value' line; give the opt.txt or train_opt.txt of the training run"
         )
     return options
 
 
+def truth(options: Mapping[str, str], key: str, source: str) -> bool:
+    """Raises CheckpointError where the value is neither True nor False."""
+    if options[key] not in ("True", "False"):
+        raise CheckpointError(f"{source}: {key} is {options[key]!r}, expected True or False")
+    return options[key] == "True"
+
+
+def number(options: Mapping[str, str], key: str, source: str) -> int:
+    """Raises CheckpointError where the value is no whole number."""
+    if not (options[key].isascii() and options[key].isdigit() and len(options[key]) < 10):
+        raise CheckpointError(f"{source}: {key} is {options[key]!r}, expected a whole number")
+    return int(options[key])
+
+
 def statements_of(options: Mapping[str, str], source: str) -> list[Statement]:
-    """What an opt.txt says of the networks, in our field names; what it does not mention is left out.
+    """What pix2pixHD's opt.txt says of the networks, in our field names; what it does not mention is left out.
 
     Raises:
         CheckpointError: a value is not the number or truth value it should be.
@@ -76,24 +90,12 @@ def statements_of(options: Mapping[str, str], source: str) -> list[Statement]:
         fields |= _LOCAL_GENERATOR
     elif options.get("netG") == "global":
         said.append(Statement(source, "n_enhancers", 0))
-    switches = [_truth(options, key, source) for key in _FEATURE_SWITCHES if key in options]
+    switches = [truth(options, key, source) for key in _FEATURE_SWITCHES if key in options]
     if any(switches):
         fields |= _ENCODER | {"feat_num": "feat_num"}
     elif switches:
         said.append(Statement(source, "feat_num", 0))
     if "no_instance" in options:
-        said.append(Statement(source, "use_edges", not _truth(options, "no_instance", source)))
-    said += [Statement(source, field, _number(options, key, source)) for key, field in fields.items() if key in options]
+        said.append(Statement(source, "use_edges", not truth(options, "no_instance", source)))
+    said += [Statement(source, field, number(options, key, source)) for key, field in fields.items() if key in options]
     return said
-
-
-def _truth(options: Mapping[str, str], key: str, source: str) -> bool:
-    if options[key] not in ("True", "False"):
-        raise CheckpointError(f"{source}: {key} is {options[key]!r}, expected True or False")
-    return options[key] == "True"
-
-
-def _number(options: Mapping[str, str], key: str, source: str) -> int:
-    if not (options[key].isascii() and options[key].isdigit() and len(options[key]) < 10):
-        raise CheckpointError(f"{source}: {key} is {options[key]!r}, expected a whole number")
-    return int(options[key])

@@ -1,0 +1,48 @@
+"""Sizes and shapes as they are written on the command line."""
+
+import re
+
+from runtime.errors import InputError
+
+
+def parse_size(text: str | None, dynamic: bool) -> tuple[int, int] | None:
+    """`--size` and `--dynamic`, of which one is needed → (H, W), None for dynamic.
+
+    Raises:
+        InputError: both or neither are given, or the size is not two numbers.
+    """
+    if (text is None) != dynamic:
+        got = "both --size and" if dynamic else "neither --size nor"
+        raise InputError(f"got {got} --dynamic; give one of the two, such as --size 512x1024")
+    if text is None:
+        return None
+    height, width = _numbers(text, 2, "--size", "HEIGHTxWIDTH, such as 1024x2048")
+    return height, width
+
+
+def parse_sizes(text: str) -> list[tuple[int, int]]:
+    """`--sizes` → (H, W) each.
+
+    Raises:
+        InputError: it is not sizes with commas between.
+    """
+    pairs = [_numbers(part.strip(), 2, "--sizes", "HEIGHTxWIDTH,HEIGHTxWIDTH,…") for part in text.split(",")]
+    return [(height, width) for height, width in pairs]
+
+
+def parse_shape(text: str | None, option: str) -> tuple[int, int, int] | None:
+    """A shape of a profile → (N, H, W), None where it is not given.
+
+    Raises:
+        InputError: it is not three numbers.
+    """
+    if text is None:
+        return None
+    count, height, width = _numbers(text, 3, option, "BATCHxHEIGHTxWIDTH, such as 1x1024x2048")
+    return count, height, width
+
+
+def _numbers(text: str, count: int, option: str, form: str) -> tuple[int, ...]:
+    if not re.fullmatch(r"\d{1,6}" + (count - 1) * r"x\d{1,6}", text.lower()):
+        raise InputError(f"{option} {text!r} is not {form}")
+    return tuple(int(number) for number in text.lower().split("x"))

@@ -1,0 +1,132 @@
+"""Faster forms of a U-Net's layers on a CPU: 4×4 convolutions of stride 2, down and up, and the levels of one pixel."""
+
+from typing import cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from training.networks.unet import UNet
+
+# Of a transposed convolution with kernel 4, stride 2, padding 1: output pixel 2i + a is the sum over two input pixels,
+# from i − 1 + a on, each times one of these rows of the kernel. With kernel 2, padding 0 it is input pixel i, row a.
+_TAPS: dict[tuple[int, int], tuple[tuple[int, ...], ...]] = {(4, 1): ((3, 1), (2, 0)), (2, 0): ((0,), (1,))}
+
+
+# Pixels of the input. On maps of 4×4 rows are too short for the kernel for convolutions; from 16×16 on the half more
+# weights that Winograd's form has cost less than the products it saves.
+_SLOWER_AT = range(5, 64)
+_WINOGRAD_FROM = 256
+
+
+class PhasedConvTranspose(nn.Module):
+    """A transposed convolution of stride 2 as four ordinary ones, one for each place in a block of 2×2 output pixels.
+
+    As many multiplications, but ONNX Runtime's transposed convolution adds up its products in a second pass over 16
+    values a pixel, which its convolution does not need.
+
+    Args:
+        up: kernel 4 and padding 1, or kernel 2 and padding 0, along each axis; stride 2, one group.
+    """
+
+    def __init__(self, up: nn.ConvTranspose2d) -> None:
+        super().__init__()
+        kernel, padding = up.kernel_size, up.padding
+        rows, columns = (_TAPS[kernel[axis], int(padding[axis])] for axis in range(2))
+        kernels = up.weight.detach().transpose(0, 1)
+        self.weights = nn.ParameterList(
+            nn.Parameter(kernels[:, :, row][:, :, :, column].contiguous(), requires_grad=False)
+            for row in map(list, rows)
+            for column in map(list, columns)
+        )
+        self.bias = up.bias
+        self.padding = int(padding[0]), int(padding[1])
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, C, H, W] → [N, output channels, 2H, 2W]."""
+        rows = [torch.stack([self._phase(x, a, b) for b in range(2)], dim=-1).flatten(-2) for a in range(2)]
+        return torch.stack(rows, dim=3).flatten(2, 3)
+
+    def _phase(self, x: Tensor, a: int, b: int) -> Tensor:
+        """Output pixels (2i + a, 2j + b)."""
+        vertical, horizontal = self.padding
+        if vertical or horizontal:
+            x = F.pad(x, (horizontal * (1 - b), horizontal * b, vertical * (1 - a), vertical * a))
+        return F.conv2d(x, self.weights[2 * a + b], self.bias)
+
+
+class WinogradConvTranspose(nn.Module):
+    """A transposed convolution with three quarters of the multiplications: Winograd's minimal filtering along columns.
+
+    Output row 2i + a is a filter of two taps, g and h, over input rows. Two such outputs from input rows d, e, f are
+    (d − e)·g + e·(g + h) and e·(g + h) + (f − e)·h: three products in place of four. Here a product is a convolution
+    along a row, with the horizontal phases of `PhasedConvTranspose`.
+
+    Args:
+        up: kernel 4, stride 2, padding 1, one group; the input's height must be even.
+    """
+
+    def __init__(self, up: nn.ConvTranspose2d) -> None:
+        super().__init__()
+        kernels = up.weight.detach().transpose(0, 1)
+        self.bias = up.bias
+        self.weights = nn.ParameterList()
+        for columns in _TAPS[4, 1]:
+            k = [kernels[:, :, row : row + 1, list(columns)] for row in range(4)]
+            for weight in (k[3] + k[1], k[3], k[1], k[2] + k[0], -k[2], k[0]):
+                self.weights.append(nn.Parameter(weight.contiguous(), requires_grad=False))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, C, H, W] → [N, output channels, 2H, 2W]."""
+        padded = F.pad(x, (0, 0, 1, 1))
+        before, even, odd, after = padded[:, :, :-2:2], padded[:, :, 1:-1:2], padded[:, :, 2::2], padded[:, :, 3::2]
+        inputs = (even, before - even, odd - even, odd, after - odd)
+        phases = [self._rows(inputs, b) for b in range(2)]
+        rows = [torch.stack(pair, dim=-1).flatten(-2) for pair in zip(*phases, strict=True)]
+        return torch.stack(rows, dim=3).flatten(2, 3)
+
+    def _rows(self, inputs: tuple[Tensor, ...], b: int) -> list[Tensor]:
+        """Output columns 2j + b of the rows 4t, 4t + 1, 4t + 2, 4t + 3, each [N, output channels, H / 2, W]."""
+        even, rise, step, odd, fall = (F.pad(rows, (1 - b, b, 0, 0)) for rows in inputs)
+        g, w = F.conv2d, self.weights[6 * b : 6 * b + 6]
+        upper, lower = g(even, w[0], self.bias), g(odd, w[3], self.bias)
+        return [upper + g(rise, w[1]), lower + g(step, w[4]), upper + g(step, w[2]), lower + g(fall, w[5])]
+
+
+def speed_up_transposed_convs(unet: UNet, size: tuple[int, int] | None) -> None:
+    """Replace, in place, transposed convolutions by the form that is fastest on their map, all but the last.
+
+    Args:
+        unet: the network.
+        size: (H, W) of its images, None where it varies: decided as for twice the smallest.
+    """
+    height, width = size or (2 << len(unet.down),) * 2
+    for block, layers in enumerate(cast("list[nn.Sequential]", list(unet.up))):
+        level = len(unet.down) - block
+        pixels = (height >> level) * (width >> level)
+        up = cast("nn.ConvTranspose2d", layers[1])
+        if pixels >= _WINOGRAD_FROM and block:  # the innermost map's height may be odd
+            layers[1] = WinogradConvTranspose(up)
+        elif pixels not in _SLOWER_AT:
+            layers[1] = PhasedConvTranspose(up)
+
+
+def trim_innermost(unet: UNet, size: tuple[int, int]) -> None:
+    """Drop, in place, the weights that images of `size` never meet.
+
+    Where the innermost map is one pixel high, two of a kernel's four rows lie in the padding; likewise with columns.
+
+    Args:
+        unet: the network, still of plain convolutions.
+        size: (H, W) of its images.
+    """
+    kept = [slice(1, 3) if side >> len(unet.down) == 1 else slice(0, 4) for side in size]
+    padding = tuple(0 if side == slice(1, 3) else 1 for side in kept)
+    down, up = cast("nn.Sequential", unet.down[-1]), cast("nn.Sequential", unet.up[0])
+    conv, transposed = cast("nn.Conv2d", down[1]), cast("nn.ConvTranspose2d", up[1])
+    for layers, layer, kind in ((down, conv, nn.Conv2d), (up, transposed, nn.ConvTranspose2d)):
+        weight = layer.weight.detach()[:, :, kept[0], kept[1]].contiguous()
+        with torch.device("meta"):
+            trimmed = kind(layer.in_channels, layer.out_channels, weight.shape[2:], 2, padding)  # type: ignore[arg-type]
+        trimmed.weight, trimmed.bias = nn.Parameter(weight, requires_grad=False), layer.bias
+        layers[1] = trimmed
