@@ -1,0 +1,127 @@
+"""Command line of the operator: python -m cuda_ext. Bad input exits with 2, other failures with 1."""
+
+import json
+import re
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.table import Table
+from rich.text import Text
+
+from cuda_ext import build
+from cuda_ext.bench import measure
+from cuda_ext.bench_forms import FORMS, Problem
+
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="markdown")
+out = Console()
+err = Console(stderr=True)
+_LABELS = {
+    "convolution": "unfold + conv2d + conv_transpose2d",
+    "operator": "torch operator",
+    "onnx": "ONNX functions in ONNX Runtime",
+    "product": "the Gram product alone",
+}
+
+
+@app.callback()
+def _options() -> None:
+    """Patch-swap: measure its forms, compile its kernels.
+
+    Example: `python -m cuda_ext bench --json patch_swap.json`
+    """
+
+
+@app.command()
+def bench(
+    size: Annotated[str, typer.Option(metavar="HxW", help="Of the feature map.")] = "128x128",
+    channels: Annotated[int, typer.Option(min=1, help="Of the features.")] = 256,
+    hole: Annotated[int, typer.Option(min=1, help="Side of the square hole.")] = 64,
+    runs: Annotated[int, typer.Option(min=1, help="Measured calls of each form.")] = 5,
+    threads: Annotated[int, typer.Option(min=1, help="CPU threads of each form.")] = 2,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the report there too.")] = None,
+) -> None:
+    """Measure the forms in turns on the CPU: seconds, ratio to the convolution form, memory beyond inputs and output.
+
+    Example: `python -m cuda_ext bench --size 64x64 --hole 32 --runs 9`
+    """
+    height, width = _size(size)
+    if hole + 4 > min(height, width):
+        raise typer.BadParameter(f"a hole of {hole} in {size} leaves no known patch; at most {min(height, width) - 4}")
+    if json_file and not json_file.parent.is_dir():
+        raise typer.BadParameter(f"{json_file.parent} is not a folder; create it", param_hint="--json")
+    problem = Problem(height, width, channels, hole)
+    columns = (TextColumn("bench"), BarColumn(), MofNCompleteColumn())
+    try:
+        with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as progress:
+            task = progress.add_task("bench", total=len(FORMS) + runs)
+            report = measure(problem, runs, threads, lambda: progress.advance(task))
+    except RuntimeError as error:
+        _fail(str(error))
+    out.print(_table(report))
+    if json_file:
+        json_file.write_text(json.dumps(report, indent=2), encoding="utf-8")
+
+
+@app.command()
+def ptx(
+    output: Annotated[Path, typer.Option("--output", "-o", help="File to write.")],
+    architecture: Annotated[str, typer.Option(help="Virtual architecture, compute_80 or later.")] = build.ARCHITECTURE,
+) -> None:
+    """Compile the CUDA kernels to PTX; no GPU needed.
+
+    Example: `python -m cuda_ext ptx --architecture compute_90 -o patch_swap.ptx`
+    """
+    if not output.parent.is_dir():
+        raise typer.BadParameter(f"{output.parent} is not a folder; create it", param_hint="--output")
+    try:
+        output.write_bytes(build.ptx(architecture).rstrip(b"\0"))
+    except RuntimeError as error:
+        _fail(str(error))
+
+
+def _size(text: str) -> tuple[int, int]:
+    match = re.fullmatch(r"(\d+)x(\d+)", text)
+    if not match:
+        raise typer.BadParameter(f"{text!r} is no size; expected height x width such as 128x128", param_hint="--size")
+    return int(match[1]), int(match[2])
+
+
+def _fail(message: str) -> None:
+    err.print(Text(message, style="red"), soft_wrap=True)
+    raise typer.Exit(1)
+
+
+def _table(report: dict[str, Any]) -> Table:
+    problem = report["problem"]
+    title = "patch-swap, {height}×{width}×{channels}, hole {hole}×{hole}".format(**problem)
+    table = Table(title=f"{title}, {report['threads']} threads", caption=_caption(report))
+    for heading in ("form", "seconds", "ratio", "roofline", "extra memory"):
+        table.add_column(heading, justify="left" if heading == "form" else "right")
+    for form, figures in report["forms"].items():
+        memory = (
+            ""
+            if figures.get("extra_mb") is None
+            else f"{figures['extra_mb']:.0f} MB, {figures['of_scores']:.0%} of N×M"
+        )
+        row = (f"{figures['seconds']:.3f}", f"{figures['ratio']:.1f}×", f"{figures['roofline']:.0%}")
+        table.add_row(_LABELS[form], *row, memory)
+    return table
+
+
+def _caption(report: dict[str, Any]) -> str:
+    return (
+        f"N×M scores: {report['scores_mb']:.0f} MB; Gram product: {report['gram_gflop']:.1f} GFLOP; largest difference "
+        f"of outputs: {report['largest_difference']:.1g}"
+    )
+
+
+def main() -> None:
+    """Entry point of `python -m cuda_ext`."""
+    app(prog_name="python -m cuda_ext")
+
+
+if __name__ == "__main__":
+    main()

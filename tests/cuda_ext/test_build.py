@@ -1,0 +1,124 @@
+"""PTX of the kernels: by NVRTC into the cache, by nvcc where it is; no GPU needed."""
+
+import re
+import shutil
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from cuda_ext import build, geometry
+
+ENTRIES = {
+    "patch_match_fp32",
+    "patch_match_fp16",
+    "patch_match_split_fp32",
+    "patch_match_split_fp16",
+    "patch_match_finish",
+    "patch_paste_fp32",
+    "patch_paste_fp16",
+}
+SHARED_LIMIT = 48 * 1024  # what a block may have without asking
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    """A cache folder of our own, on every system."""
+    folder = tmp_path / "cache"
+    for variable in ("XDG_CACHE_HOME", "LOCALAPPDATA"):
+        monkeypatch.setenv(variable, str(folder))
+    monkeypatch.setenv("HOME", str(folder))
+    return folder
+
+
+@pytest.fixture
+def nvrtc():
+    return pytest.importorskip("cuda.bindings.nvrtc", reason="NVRTC is not installed; runs with pix2rt[cuda]")
+
+
+def entries(ptx):
+    return set(re.findall(r"\.entry (\w+)\(", ptx))
+
+
+def test_nvrtc_makes_ptx_of_every_kernel(nvrtc):
+    ptx = build.ptx().rstrip(b"\0").decode()
+    assert ".target sm_80" in ptx
+    assert entries(ptx) == ENTRIES
+    half = ptx[ptx.index(".entry patch_match_fp16") :]
+    assert "mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32" in half[: half.index("\n}")]
+
+
+def test_ptx_for_another_architecture(nvrtc):
+    assert b".target sm_90" in build.ptx("compute_90")
+
+
+def test_the_second_call_reads_the_cache(nvrtc, cache, monkeypatch):
+    first = build.ptx()
+    (path,) = cache.rglob("*.ptx")
+    assert path.read_bytes() == first
+    monkeypatch.setattr(build, "_compile", lambda architecture: pytest.fail("compiled again"))
+    assert build.ptx() == first
+
+
+def test_changed_sources_are_compiled_again(nvrtc, tmp_path, monkeypatch):
+    build.ptx()
+    sources = tmp_path / "sources"
+    shutil.copytree(build.SOURCES, sources)
+    (sources / "device.cuh").open("a").write("// changed\n")
+    monkeypatch.setattr(build, "SOURCES", sources)
+    monkeypatch.setattr(build, "_compile", lambda architecture: b"again")
+    assert build.ptx() == b"again"
+
+
+def test_many_at_once_leave_one_whole_file(nvrtc, cache):
+    results = []
+    threads = [threading.Thread(target=lambda: results.append(build.ptx())) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(set(results)) == 1
+    assert [path.read_bytes() for path in cache.rglob("*.*")] == results[:1]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="folders have no such permission there")
+def test_a_cache_that_cannot_be_written_does_not_matter(nvrtc, cache):
+    cache.parent.mkdir(parents=True, exist_ok=True)
+    cache.write_text("a file where the folder should be")
+    assert entries(build.ptx().decode()) == ENTRIES
+
+
+def test_an_unknown_architecture_is_named(nvrtc):
+    with pytest.raises(RuntimeError, match="compute_10.*compute_80"):
+        build.ptx("compute_10")
+
+
+def test_without_nvrtc_the_error_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "cuda.bindings", None)
+    with pytest.raises(RuntimeError, match=r"NVRTC.*pip install pix2rt\[cuda\]"):
+        build.ptx()
+
+
+def test_nvcc_compiles_to_machine_code(tmp_path):
+    """What ptxas finds: registers spilled to memory, and shared memory beyond what a launch gets unasked."""
+    if not shutil.which("nvcc"):
+        pytest.skip("no nvcc; runs where the CUDA toolkit is")
+    command = ["nvcc", "-std=c++17", "-arch=sm_80", "-cubin", "-Xptxas=-v,-warn-spills", "-Werror=all-warnings"]
+    command += ["-o", str(tmp_path / "k.cubin"), str(build.SOURCES / "patch_swap.cu")]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert result.returncode == 0, result.stderr
+    assert set(re.findall(r"Compiling entry function '(\w+)'", result.stderr)) == ENTRIES
+    assert set(re.findall(r"(\d+) bytes spill", result.stderr)) == {"0"}
+    assert max(int(size) for size in re.findall(r"(\d+) bytes smem", result.stderr)) <= SHARED_LIMIT
+    registers = [int(number) for number in re.findall(r"Used (\d+) registers", result.stderr)]
+    assert max(registers) * geometry.THREADS <= 65536  # a multiprocessor's
+
+
+def test_python_and_cuda_state_the_same_tile():
+    tile = (build.SOURCES / "tile.cuh").read_text()
+    constants = dict(re.findall(r"constexpr int (\w+) = (\d+);", tile))
+    assert int(constants["kThreads"]) == geometry.THREADS
+    assert (int(constants["kTileHeight"]), int(constants["kTileWidth"])) == (geometry.TILE_HEIGHT, geometry.TILE_WIDTH)
+    paste = (build.SOURCES / "patch_paste.cuh").read_text()
+    assert f"kPasteChannels = {geometry.PASTE_CHANNELS};" in paste

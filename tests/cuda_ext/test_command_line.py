@@ -1,0 +1,60 @@
+"""python -m cuda_ext."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from cuda_ext.bench_forms import FORMS, Problem
+from tests.paths import ROOT
+from tests.tolerances import PATCH_SWAP
+
+
+def cuda_ext(*arguments, expect=0):
+    command = [sys.executable, "-m", "cuda_ext", *map(str, arguments)]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
+    assert result.returncode == expect, result.stderr
+    assert "Traceback" not in result.stderr
+    return result
+
+
+def test_bench_compares_the_forms(tmp_path):
+    path = tmp_path / "report.json"
+    sizes = ("--size", "20x24", "--channels", 8, "--hole", 6, "--threads", 1, "--runs", 2)
+    printed = cuda_ext("bench", *sizes, "--json", path).stdout
+    assert "torch operator" in printed
+    report = json.loads(path.read_text())
+    assert report["problem"] == {"height": 20, "width": 24, "channels": 8, "hole": 6, "seed": 0}
+    assert report["forms"].keys() == FORMS.keys()
+    assert report["largest_difference"] <= PATCH_SWAP["fp32"]
+    for form, figures in report["forms"].items():
+        assert len(figures["times_s"]) == 2
+        assert figures["seconds"] > 0
+        assert form != "convolution" or figures["ratio"] == 1
+
+
+def test_the_work_is_counted():
+    """Worked out by hand: 10×12 pixels, hole 4×4, so 6×6 queries, 8×10 − 36 keys, 8×8 query pixels, 104 known ones."""
+    problem = Problem(10, 12, 5, 4)
+    assert problem.scores_mb == pytest.approx(36 * 44 * 4 / 1e6)
+    assert problem.gram_gflop == pytest.approx(2 * 5 * 64 * 104 / 1e9)
+
+
+def test_ptx_writes_a_file(tmp_path):
+    pytest.importorskip("cuda.bindings.nvrtc", reason="NVRTC is not installed; runs with pix2rt[cuda]")
+    cuda_ext("ptx", "-o", tmp_path / "kernels.ptx")
+    assert ".entry patch_match_fp32" in (tmp_path / "kernels.ptx").read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "part"),
+    [
+        (("bench", "--size", "128"), "128x128"),
+        (("bench", "--size", "16x16", "--hole", "14"), "at most 12"),
+        (("bench", "--json", "nowhere/report.json"), "not a folder"),
+        (("ptx", "-o", "nowhere/kernels.ptx"), "not a folder"),
+    ],
+)
+def test_bad_input_exits_with_2(arguments, part):
+    assert part in " ".join(cuda_ext(*arguments, expect=2).stderr.replace("│", " ").split())

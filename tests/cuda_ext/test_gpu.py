@@ -1,0 +1,82 @@
+"""The CUDA kernels where a GPU is: `python -m pytest -m gpu tests/cuda_ext -rA`, also under compute-sanitizer."""
+
+import numpy as np
+import pytest
+import torch
+
+from cuda_ext import reference
+from cuda_ext.ops import patch_match, patch_paste, patch_swap
+from tests.cuda_ext.cases import cases
+from tests.tolerances import PATCH_SWAP
+
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(
+        not torch.cuda.is_available(), reason="this torch has no CUDA; runs where a CUDA build and a GPU are"
+    ),
+]
+DTYPES = {"fp32": torch.float32, "fp16": torch.float16}
+
+
+@pytest.mark.parametrize("name", DTYPES)
+def test_the_gpu_finds_the_matches_of_the_reference(name):
+    for features, hole in cases():
+        given = torch.from_numpy(features).to("cuda", DTYPES[name])
+        hole_there = torch.from_numpy(hole).cuda()
+        match = reference.patch_match(features, hole)
+        np.testing.assert_array_equal(patch_match(given, hole_there).cpu().numpy(), match)
+        output = patch_paste(given, hole_there, torch.from_numpy(match).cuda()).float().cpu().numpy()
+        assert np.abs(output - reference.patch_paste(features, hole, match)).max() <= PATCH_SWAP[name]
+
+
+def test_a_large_map_is_split_among_blocks():
+    """Small integers, so that sums stay exact: the CPU's matches are the GPU's."""
+    random = torch.Generator().manual_seed(0)
+    features = torch.randint(-2, 3, (1, 64, 128, 128), generator=random).float()
+    hole = torch.zeros(1, 1, 128, 128)
+    hole[..., 32:96, 32:96] = 1
+    expected = patch_match(features, hole)
+    for dtype in DTYPES.values():
+        assert torch.equal(patch_match(features.to("cuda", dtype), hole.cuda()).cpu(), expected)
+
+
+def test_gradients_and_streams():
+    features = torch.randn(1, 8, 24, 24, generator=torch.Generator().manual_seed(0))
+    hole = torch.zeros(1, 1, 24, 24)
+    hole[..., 8:14, 8:14] = 1
+    gradients = []
+    for device in ("cpu", "cuda"):
+        watched = features.to(device).requires_grad_()
+        with torch.cuda.stream(torch.cuda.Stream()):
+            patch_swap(watched, hole.to(device)).square().sum().backward()
+            torch.cuda.current_stream().synchronize()
+        gradients.append(watched.grad.cpu())
+    torch.testing.assert_close(*gradients, rtol=1e-5, atol=1e-5)
+
+
+def test_other_types_are_refused():
+    with pytest.raises(TypeError, match="torch.float64 on CUDA"):
+        patch_match(torch.zeros(1, 1, 4, 4, device="cuda", dtype=torch.float64), torch.zeros(1, 1, 4, 4, device="cuda"))
+
+
+def test_eight_times_the_half_precision_convolutions():
+    """128×128×256 with a 64×64 hole, medians of CUDA events; the convolution form of the benchmark in float16."""
+    from cuda_ext.bench_forms import Problem, swap_by_convolution
+
+    features, hole = (
+        torch.from_numpy(array).to("cuda", torch.float16) for array in Problem(128, 128, 256, 64).arrays()
+    )
+    forms = {"kernel": lambda: patch_swap(features, hole), "convolution": lambda: swap_by_convolution(features, hole)}
+    milliseconds = {name: [] for name in forms}
+    for turn in range(13):
+        for name, run in forms.items():
+            start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+            start.record()
+            run()
+            end.record()
+            torch.cuda.synchronize()
+            if turn >= 3:
+                milliseconds[name].append(start.elapsed_time(end))
+    medians = {name: float(np.median(times)) for name, times in milliseconds.items()}
+    print(medians)
+    assert medians["convolution"] >= 8 * medians["kernel"]
