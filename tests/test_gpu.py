@@ -6,10 +6,11 @@ import pytest
 import torch
 from accelerate.state import AcceleratorState
 
-from runtime import Synthesizer
-from runtime.__main__ import ASSETS
+from runtime import Synthesizer, Translator
+from runtime.commands import ASSETS
 from runtime.images import read_inst_map, read_label_map
-from tests.training.runs import scene_data
+from runtime.translation_images import read_translation_input
+from tests.training.runs import losses, scene_data, train
 from training.loop import Trainer
 from training.options import resolve
 from training.system import family_system
@@ -47,3 +48,26 @@ def test_the_third_stage_fits_a_24_gb_card(tmp_path, precision):
     torch.cuda.reset_peak_memory_stats()
     Trainer(module.create(options), options, tmp_path / "run").run()
     assert torch.cuda.max_memory_allocated() < 22 * GIB
+
+
+@pytest.mark.gpu
+@needs_cuda_runtime
+def test_the_gpu_translates_as_the_cpu():
+    engines = {device: Translator(ASSETS / "edges2photo.onnx", device) for device in ("cpu", "cuda")}
+    drawing = read_translation_input(ASSETS / "edges2photo_input.png", 1, pytest.fail)
+    photos = {device: engine.run(drawing).astype(int) for device, engine in engines.items()}
+    assert np.abs(photos["cuda"] - photos["cpu"]).max() <= 1
+
+
+@pytest.mark.gpu
+@needs_cuda_torch
+@pytest.mark.parametrize("precision", ["no", "bf16", "fp16"])
+def test_pix2pix_trains(tmp_path, precision):
+    """The paper's network, twice with one seed: finite losses, and the same first step."""
+    data = scene_data(tmp_path / "scenes", 4)
+    given = {"data": str(data), "derive": "labels", "precision": precision, "save_every": 2, "log_every": 1}
+    whole = train(tmp_path / "whole", "labels2photo", "pix2pix", epochs=1, decay_epochs=1, **given)
+    train(tmp_path / "parts", "labels2photo", "pix2pix", epochs=1, decay_epochs=1, **given)
+    assert losses(tmp_path / "parts")[0] == losses(tmp_path / "whole")[0]
+    assert whole.step == 8
+    assert all(np.isfinite(list(line.values())).all() for line in losses(tmp_path / "whole"))

@@ -25,6 +25,8 @@ def test_the_api_example_runs(tmp_path, monkeypatch):
     ids[ids == np.bincount(cars).argmax()] = 26001
     Image.fromarray(ids.astype(np.uint16)).save(tmp_path / "frame_gtFine_instanceIds.png")
     Image.fromarray(np.full((*ids.shape, 3), 90, np.uint8)).save(tmp_path / "frame.png")
+    shutil.copy(ASSETS / "edges2photo.onnx", tmp_path / "edges2photo.onnx")
+    shutil.copy(ASSETS / "edges2photo_input.png", tmp_path / "drawing.png")
     blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     example = next(block for block in blocks if "StyleEncoder" in block)
     monkeypatch.chdir(tmp_path)
@@ -32,6 +34,7 @@ def test_the_api_example_runs(tmp_path, monkeypatch):
     exec(compile(example, "README.md", "exec"), values)
     assert values["photo"].shape == (1024, 2048, 3)
     assert values["photo"].dtype == np.uint8
+    assert values["image"].shape == (512, 1024, 3)
     assert set(values["styles"]) == set(np.unique(ids).tolist())
 
 

@@ -1,4 +1,4 @@
-"""What pix2rt makes of the scene that ships with it."""
+"""What pix2rt makes of the scenes that ship with it."""
 
 import time
 from collections.abc import Callable
@@ -7,13 +7,19 @@ from typing import Annotated, Any
 
 import numpy as np
 import typer
+from numpy.typing import NDArray
 from rich.table import Table
 
 from runtime.commands import ASSETS
 from runtime.commands.options import Device, Threads
-from runtime.console import err, out
+from runtime.console import err, note, out
 from runtime.images import read_inst_map, read_label_map, write_image
 from runtime.synthesizer import Synthesizer
+from runtime.translation_images import read_translation_input
+from runtime.translator import Translator
+
+Pictures = dict[str, NDArray[np.uint8]]
+Timed = Callable[[str, Callable[[], Any]], Any]
 
 
 def demo(
@@ -21,19 +27,30 @@ def demo(
     device: Device = "auto",
     threads: Threads = None,
 ) -> None:
-    """Synthesise the street scene that ships with pix2rt, in two styles.
+    """Run the engines that ship with pix2rt: a street from its label map, in two styles, and one from a line drawing.
 
     Example: `pix2rt demo -o out`
     """
-    table = Table("step", "time")
+    for show in (_synthesis, _translation):
+        table = Table("step", "time")
 
-    def timed(step: str, work: Callable[[], Any]) -> Any:
-        start = time.perf_counter()
-        with err.status(step):
-            result = work()
-        table.add_row(step, f"{1000 * (time.perf_counter() - start):.0f} ms")
-        return result
+        def timed(step: str, work: Callable[[], Any], table: Table = table) -> Any:
+            start = time.perf_counter()
+            with err.status(step):
+                result = work()
+            table.add_row(step, f"{1000 * (time.perf_counter() - start):.0f} ms")
+            return result
 
+        table.title, pictures = show(timed, device, threads)
+        for name, picture in pictures.items():
+            write_image(output / name, picture)
+        out.print(table)
+        for name in pictures:
+            print(output / name)
+
+
+def _synthesis(timed: Timed, device: str, threads: int | None) -> tuple[str, Pictures]:
+    """Label map → photo: pix2pixHD."""
     synthesizer = timed("load the engine", lambda: Synthesizer(ASSETS / "street.onnx", device, threads))
     label_map = read_label_map(ASSETS / "street_labels.png", synthesizer.labels)
     inst_map = read_inst_map(ASSETS / "street_instances.png") if synthesizer.uses_instances else None
@@ -43,9 +60,17 @@ def demo(
         "street_labels.png": synthesizer.labels.colourise(label_map.astype(np.uint8)),
     }
     height, width = label_map.shape
-    table.title = f"{width}×{height} on {synthesizer.device}"
-    for name, picture in pictures.items():
-        write_image(output / name, picture)
-    out.print(table)
-    for name in pictures:
-        print(output / name)
+    return f"label map → photo, {width}×{height} on {synthesizer.device}", pictures
+
+
+def _translation(timed: Timed, device: str, threads: int | None) -> tuple[str, Pictures]:
+    """Line drawing → photo: pix2pix."""
+    translator = timed("load the engine", lambda: Translator(ASSETS / "edges2photo.onnx", device, threads))
+    drawing = read_translation_input(ASSETS / "edges2photo_input.png", translator.input_nc, note)
+    pictures = {
+        "edges2photo.png": timed("first call", lambda: translator.run(drawing)),
+        "edges2photo_input.png": drawing,
+    }
+    timed("second call", lambda: translator.run(drawing))
+    height, width = drawing.shape[:2]
+    return f"line drawing → photo, {width}×{height} on {translator.device}", pictures

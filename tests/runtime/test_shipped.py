@@ -1,0 +1,60 @@
+"""The engines that ship: small, and worth shipping."""
+
+import numpy as np
+from skimage.metrics import peak_signal_noise_ratio
+
+from runtime import Synthesizer, Translator
+from runtime.commands import ASSETS
+from runtime.images import read_inst_map, read_label_map, read_photo
+from tests.paths import DATA, needs_data
+from tests.runtime.test_command_line import run
+from training.data.conditions import CONDITIONS
+from training.data.scenes import render_scene
+
+DRAWN_SCENE = 100003  # the seed of the scene that edges2photo_input.png was drawn from; training stops at 399
+
+
+def test_what_ships_is_small_and_a_street(tmp_path):
+    """At most 10 MB; areas of one class look alike and classes look different, as noise would not."""
+    engines = sorted(ASSETS.glob("*.onnx"))
+    assert [path.name for path in engines] == ["edges2photo.onnx", "street.encoder.onnx", "street.onnx"]
+    sizes = [path.stat().st_size for path in engines]
+    assert sizes[0] <= 6e6
+    assert sum(sizes[1:]) <= 10 * 2**20
+    synthesizer = Synthesizer(ASSETS / "street.onnx")
+    labels = read_label_map(ASSETS / "street_labels.png", synthesizer.labels)
+    photo = synthesizer.run(labels, read_inst_map(ASSETS / "street_instances.png")).astype(float)
+    mean = {synthesizer.labels.names[k]: photo[labels == k].mean(0) for k in np.unique(labels)}
+    assert mean["sky"].mean() > mean["road"].mean() + 40, "the sky is brighter than the road"
+    assert mean["sky"][2] > mean["sky"][0], "and blue"
+    assert mean["vegetation"][1] > mean["vegetation"][2] + 5, "trees are green"
+    across = np.abs(np.diff(photo, axis=1)).mean()
+    assert across < 12, "neighbouring pixels are alike"
+
+
+def test_the_shipped_translator_paints_its_drawing():
+    """The drawing is that of a procedural street it never saw; the photo comes closer to the real one than any grey."""
+    scene = render_scene(DRAWN_SCENE, (512, 1024))
+    drawing = read_photo(ASSETS / "edges2photo_input.png")[..., :1]
+    assert np.array_equal(drawing, CONDITIONS["edges"](scene.photo, np.random.default_rng(0)))
+    photo = Translator(ASSETS / "edges2photo.onnx").run(drawing)
+    mean_colour = np.broadcast_to(scene.photo.mean((0, 1)).astype(np.uint8), photo.shape)
+    closeness = [peak_signal_noise_ratio(scene.photo, image) for image in (mean_colour, photo)]
+    assert closeness[1] > closeness[0] + 1.5  # 18.8 against 16.5 dB
+    sharpness = [np.abs(np.diff(image.astype(float), axis=1)).mean() for image in (scene.photo, photo)]
+    assert sharpness[1] > 0.6 * sharpness[0]
+
+
+@needs_data
+def test_shipped_engine_on_cityscapes(tmp_path):
+    """The seven real test maps through the folder command, with their instance maps."""
+    data = DATA / "cityscapes_sample"
+    arguments = [data / "test_label", "--instances", data / "test_inst", "-o", tmp_path / "photos"]
+    result = run("synthesize", ASSETS / "street.onnx", *arguments)
+    assert result.exit_code == 0, result.output
+    photos = sorted((tmp_path / "photos").iterdir())
+    assert len(photos) == 7
+    for path in photos:
+        photo = read_photo(path)
+        assert photo.shape == (1024, 2048, 3)
+        assert photo.std() > 20
