@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnx_ir
+import onnxscript.optimizer
 from onnx import TensorProto
 
 from runtime.errors import ExportError
@@ -55,7 +57,9 @@ def _inferred(model: onnx.ModelProto, shapes: Mapping[str, tuple[int, ...]]) -> 
         else:
             info = onnx.helper.make_tensor_value_info(constant.name, constant.data_type, constant.dims)
             light.graph.input.append(info)
-    return onnx.shape_inference.infer_shapes(light, strict_mode=True, data_prop=True)
+    folded = onnx_ir.from_proto(light)  # sizes that the graph computes from its inputs' become numbers
+    onnxscript.optimizer.fold_constants(folded, onnx_shape_inference=True)
+    return onnx.shape_inference.infer_shapes(onnx_ir.to_proto(folded), strict_mode=True, data_prop=True)
 
 
 def _named_axes_dropped(value: onnx.ValueInfoProto) -> onnx.ValueInfoProto:
