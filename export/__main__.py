@@ -1,4 +1,4 @@
-"""Command line of the exporter: `python -m export import | onnx | engine | validate | report`."""
+"""Command line of the exporter: `python -m export import | onnx | engine | validate | report | …`."""
 
 import sys
 from pathlib import Path
@@ -46,6 +46,10 @@ _VALIDATE_EXAMPLE = """
 """
 _REPORT_EXAMPLE = """
 **Example**: `python -m export report --sizes 256x256,512x1024 -o report`
+"""
+
+_COMPLETION_EXAMPLE = """
+**Example**: `python -m export completion-report --threads 2`
 """
 
 
@@ -210,6 +214,23 @@ def report_command(
     with atomic_path(output / "burden.md") as temporary:
         temporary.write_text(text, "utf-8")
     console.print(f"{output / 'burden.md'} written", highlight=False)
+
+
+@app.command("completion-report", epilog=_COMPLETION_EXAMPLE)
+def completion_report(
+    checkpoint: Annotated[
+        Path | None, typer.Argument(help="Checkpoint of a Contextual GAN; without one the paper's network.")
+    ] = None,
+    turns: Annotated[int, typer.Option(help="Turns of five steps, of engine and torch each.")] = 10,
+    threads: Annotated[int | None, typer.Option(help="CPU threads of both; their own choice if not given.")] = None,
+) -> None:
+    """Measure a step of a sketch's completion against torch eager, and a whole search."""
+    with Steps(console) as report:
+        report("import torch")
+        from export.completion_benchmark import markdown, step_times
+
+        text = markdown(step_times(checkpoint, turns, threads, report))
+    print(text, end="")
 
 
 def main() -> None:

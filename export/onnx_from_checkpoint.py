@@ -192,7 +192,7 @@ def _spec_of(
     digest: str,
 ) -> EngineSpec:
     inputs, outputs = static_tensors(graph.inputs, size), static_tensors(graph.outputs, size)
-    cost_size = size or (max(_DYNAMIC_COST_SIZE, graph.size_multiple),) * 2
+    cost_size = size or graph.own_size or (max(_DYNAMIC_COST_SIZE, graph.size_multiple),) * 2
     shapes = {tensor.name: tensor.shape for tensor in static_tensors(graph.inputs, cost_size)}
     return EngineSpec(
         kind=graph.kind,

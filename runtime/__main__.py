@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from runtime.commands.bench import bench
+from runtime.commands.complete import complete
 from runtime.commands.demo import demo
 from runtime.commands.info import info
 from runtime.commands.synthesize import synthesize
@@ -32,10 +33,12 @@ def _options(
     Example: `pix2rt synthesize city.onnx labels/ --instances instances/ -o photos`
 
     Example: `pix2rt translate edges2photo.onnx sketches/ -o photos`
+
+    Example: `pix2rt complete faces.onnx sketch.png -o photo.png`
     """
 
 
-for _command in (synthesize, translate, info, bench, demo):
+for _command in (synthesize, translate, complete, info, bench, demo):
     app.command()(_command)
 
 

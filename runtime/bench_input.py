@@ -22,6 +22,8 @@ def generated_input(spec: EngineSpec, *, noise: bool, seed: int = 0) -> BenchInp
     case for an engine that profits from equal neighbours.
     """
     size = spec.cost.size if spec.size is None else spec.size
+    if spec.kind == "sketch":
+        size = (size[0], size[0])  # one half of the joint image
     rng = np.random.default_rng(seed)
     grid = size if noise else (_BLOCKS, _BLOCKS)
     arrays: dict[str, NDArray[Any]] = {}

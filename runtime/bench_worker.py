@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from runtime.baseline import BaselineSynthesizer, BaselineTranslator
 from runtime.engine import engine_spec
 from runtime.errors import DeviceError, InputError, Pix2rtError
+from runtime.sketch_completer import SketchCompleter
 from runtime.spec import EngineSpec
 from runtime.style_encoder import StyleEncoder
 from runtime.synthesizer import Synthesizer
@@ -29,7 +30,7 @@ class BenchInput:
 
     Attributes:
         arrays: by the names that the runners' `run` gives them, all [H, W, …]: "label_map" and "inst_map" for a
-            synthesizer, "image" for a translator, "photo" and "regions" for a style encoder.
+            synthesizer, "image" for a translator or a whole search, "photo" and "regions" for a style encoder.
         source: where they come from, for the report.
     """
 
@@ -137,6 +138,10 @@ def open_runner(
         _require_arrays(path, scene, "photo", "regions")
         encoder = StyleEncoder(path, device, threads)
         return spec, encoder.device, lambda: np.stack(list(encoder.run(arrays["photo"], arrays["regions"]).values()))
+    if spec.kind == "sketch":
+        _require_arrays(path, scene, "image")
+        completer = SketchCompleter(path, device, threads)
+        return spec, completer.device, lambda: completer.run(scene.arrays["image"], stop_early=False)
     if spec.labels is None:
         _require_arrays(path, scene, "image")
         translator = (BaselineTranslator if is_baseline else Translator)(path, device, threads)

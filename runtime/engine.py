@@ -19,12 +19,29 @@ _INPUTS: dict[str, dict[str, tuple[str, int]]] = {
     "synthesizer": {"label_map": ("uint8", 3), "inst_map": ("int32", 3), "styles": ("float32", 3)},
     "style_encoder": {"image": ("uint8", 4)},
     "translator": {"image": ("uint8", 4), "seed": ("int32", 1)},
+    "sketch": {
+        "observed": ("uint8", 4),
+        "known_mask": ("uint8", 3),
+        "z": ("float32", 2),
+        "velocity": ("float32", 2),
+        "learning_rate": ("float32", 1),
+        "momentum": ("float32", 1),
+        "perceptual_weight": ("float32", 1),
+        "z_limit": ("float32", 1),
+    },
     "baseline": {"input": ("float32", 4)},
 }
 _OUTPUTS = {
     "synthesizer": {"image": ("uint8", 4)},
     "style_encoder": {"feat_map": ("float32", 4)},
     "translator": {"translation": ("uint8", 4)},
+    "sketch": {
+        "next_z": ("float32", 2),
+        "next_velocity": ("float32", 2),
+        "contextual_loss": ("float32", 1),
+        "perceptual_loss": ("float32", 1),
+        "image": ("uint8", 4),
+    },
     "baseline": {"output": ("float32", 4)},
 }
 _CHANNEL_AXIS = {"uint8": 3, "float32": 1}  # of images: bytes lie as [N, H, W, C], floats as [N, C, H, W]
@@ -49,6 +66,28 @@ class Engine(Protocol):
         Raises:
             DeviceError: the engine fails on this device, for instance for lack of memory.
         """
+
+    def loop(self, inputs: Mapping[str, NDArray[Any]], carried: Mapping[str, str]) -> "Loop":
+        """Calls that feed outputs back, without leaving the device.
+
+        Args:
+            inputs: arrays by input name, for the first call; those that are not carried stay.
+            carried: output name → the input that it becomes in the next call.
+        """
+
+
+class Loop(Protocol):
+    """Repeated calls of an engine; for one thread."""
+
+    def step(self) -> None:
+        """Call the engine once more.
+
+        Raises:
+            DeviceError: the engine fails on this device, for instance for lack of memory.
+        """
+
+    def fetch(self, name: str) -> NDArray[Any]:
+        """An output of the last call, copied from the device."""
 
 
 def open_engine(
@@ -117,6 +156,9 @@ def _require_sense(path: Path, spec: EngineSpec) -> None:
         raise _tampered(path, f"size {spec.size} with size multiple {spec.size_multiple}")
     if spec.labels is None and (spec.kind == "synthesizer" or spec.styles):
         raise _tampered(path, f"a {spec.kind} without a class table")
+    if spec.kind == "sketch":
+        _require_completion(path, spec)
+        return
     for tensor in spec.inputs:
         if not _fits(tensor, spec):
             raise _tampered(path, f"input {tensor.name} of {list(tensor.shape)} for size {spec.size}")
@@ -159,6 +201,31 @@ def _require_translation(path: Path, spec: EngineSpec) -> None:
             raise _tampered(path, f"{tensor.name} has {channels} channels")
     if spec.normalization not in _NORMALIZATIONS:
         raise _tampered(path, f"normalization {spec.normalization!r}, known are {', '.join(_NORMALIZATIONS)}")
+
+
+def _require_completion(path: Path, spec: EngineSpec) -> None:
+    """Every tensor is there; sizes agree, with N free or of one size throughout."""
+    shapes = {tensor.name: tensor.shape for tensor in (*spec.inputs, *spec.outputs)}
+    missing = [name for name in (*_INPUTS["sketch"], *_OUTPUTS["sketch"]) if name not in shapes]
+    if missing:
+        raise _tampered(path, f"a sketch engine without {', '.join(missing)}")
+    count, z_nc = shapes["z"]
+    height, width = shapes["observed"][1:3]
+    wanted: dict[str, tuple[int | str, ...]] = {
+        "observed": (1, height, width, 3),
+        "known_mask": (1, height, width),
+        "image": (count, height, width, 3),
+        **dict.fromkeys(("z", "velocity", "next_z", "next_velocity"), (count, z_nc)),
+        **dict.fromkeys(("contextual_loss", "perceptual_loss"), (count,)),
+    }
+    for name, shape in shapes.items():
+        if shape != wanted.get(name, (1,)):
+            raise _tampered(path, f"{name} of {list(shape)}, expected {list(wanted.get(name, (1,)))}")
+    sizes = (height, width, z_nc)
+    if not all(isinstance(axis, int) for axis in sizes) or width != 2 * int(height):
+        raise _tampered(path, f"joint images of {height}×{width} and z of {z_nc}")
+    if math.prod(map(int, sizes)) > _MAX_ELEMENTS:
+        raise _tampered(path, f"joint images of {height}×{width} and z of {z_nc}")
 
 
 def _require_styles(path: Path, spec: EngineSpec) -> None:

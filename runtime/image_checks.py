@@ -29,7 +29,7 @@ def check_image(image: ArrayLike, input_nc: int) -> NDArray[np.uint8]:
         )
     if array.dtype != np.uint8:
         raise InputError(
-            f"image is {array.dtype} {list(array.shape)}, expected {_expected(input_nc)}; {_dtype_hint(array)}"
+            f"image is {array.dtype} {list(array.shape)}, expected {_expected(input_nc)}; {dtype_hint(array)}"
         )
     if array.ndim == 2 and input_nc == 1:
         return array[None, ..., None]
@@ -74,7 +74,7 @@ def _expected(input_nc: int) -> str:
     return f"uint8 [H, W], {shapes}" if input_nc == 1 else f"uint8 {shapes}"
 
 
-def _dtype_hint(array: NDArray[Any]) -> str:
+def dtype_hint(array: NDArray[Any]) -> str:
     if array.dtype == np.bool_:
         return "convert it with 255 * image.astype(numpy.uint8)"
     if array.dtype.kind not in "iuf":

@@ -92,6 +92,27 @@ def read_photo(path: str | Path) -> NDArray[np.uint8]:
         return np.asarray(upright.convert("RGB"))
 
 
+def read_drawing(path: str | Path) -> NDArray[np.uint8]:
+    """Read a sketch or photo as uint8 [H, W, 1], [H, W, 3] or, where it is transparent, [H, W, 4].
+
+    Turned as its EXIF entry says; 16 bits lose the lower eight, CMYK is converted without a colour profile.
+
+    Raises:
+        MissingFileError: nothing is there, or a directory is.
+        ImageFileError: corrupt, or no image.
+    """
+    with decoding(path, "image") as image:
+        upright = turned_upright(image, path)
+        if upright.mode.startswith("I"):
+            grey = np.clip(np.asarray(upright).astype(np.int64) >> 8, 0, 255).astype(np.uint8)
+            return np.expand_dims(grey, -1)
+        if upright.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in upright.info:
+            return np.asarray(upright.convert("RGBA"))
+        if upright.mode in ("1", "L"):
+            return np.asarray(upright.convert("L"))[..., None]
+        return np.asarray(upright.convert("RGB"))
+
+
 def write_image(path: str | Path, image: NDArray[np.uint8]) -> None:
     """Write uint8 [H, W, C] atomically: as .npy, or one or three channels as .jpg, .jpeg or else PNG.
 

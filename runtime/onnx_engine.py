@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state
@@ -58,6 +59,46 @@ class OnnxEngine:
                 "`python -m runtime info` shows what it needs"
             ) from error
         return dict(zip(self._outputs, values, strict=True))
+
+    def loop(self, inputs: Mapping[str, NDArray[Any]], carried: Mapping[str, str]) -> "OnnxLoop":
+        """See `runtime.engine.Engine.loop`."""
+        return OnnxLoop(self._session, self._path, self.device, inputs, carried)
+
+
+class OnnxLoop:
+    """Calls of one session whose state stays on the device. See `runtime.engine.Loop`."""
+
+    def __init__(
+        self,
+        session: Any,
+        path: Path,
+        device: str,
+        inputs: Mapping[str, NDArray[Any]],
+        carried: Mapping[str, str],
+    ) -> None:
+        self._session, self._path, self._device, self._carried = session, path, device, carried
+        self._binding = session.io_binding()
+        self._outputs: dict[str, Any] = {}
+        for name, value in inputs.items():
+            self._binding.bind_ortvalue_input(name, onnxruntime.OrtValue.ortvalue_from_numpy(value, device))
+
+    def step(self) -> None:
+        """See `runtime.engine.Loop.step`."""
+        names = [output.name for output in self._session.get_outputs()]
+        try:
+            for output, name in self._carried.items():
+                if output in self._outputs:
+                    self._binding.bind_ortvalue_input(name, self._outputs[output])
+            for name in names:
+                self._binding.bind_output(name, self._device)
+            self._session.run_with_iobinding(self._binding)
+        except _LOAD_ERRORS as error:
+            raise DeviceError(f"engine {self._path} failed on {self._device}: {_first_line(error)}") from error
+        self._outputs = dict(zip(names, self._binding.get_outputs(), strict=True))
+
+    def fetch(self, name: str) -> NDArray[Any]:
+        """See `runtime.engine.Loop.fetch`."""
+        return np.array(self._outputs[name].numpy())
 
 
 def _resolve_device(device: str) -> str:

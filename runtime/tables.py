@@ -51,6 +51,8 @@ def _facts(path: str, spec: EngineSpec) -> Table:
 
 
 def _any_size(spec: EngineSpec) -> str:
+    if spec.kind == "sketch":
+        return f"{spec.cost.size[1]}×{spec.cost.size[0]} joint images"
     least = f", at least {spec.smallest_side}" if spec.smallest_side > spec.size_multiple else ""
     return f"any multiple of {spec.size_multiple}{least}"
 

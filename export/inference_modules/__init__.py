@@ -15,7 +15,7 @@ from runtime.errors import ExportError
 from runtime.labels import LabelSpec
 from runtime.spec import StyleBank, TensorSpec
 
-FAMILIES = ("pix2pix", "pix2pixhd", "segmenter")
+FAMILIES = ("contextual_gan", "pix2pix", "pix2pixhd", "segmenter")
 MAX_INSTANCES = 1024  # rows of `styles` (axis K) of a static engine
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -56,6 +56,7 @@ class Graph:
         examples: (N, H, W, random generator) → one array per input, of plausible content.
         reference: inputs → outputs of the unchanged networks in float32: what the engine has to reproduce.
         labels, styles: for the specification.
+        own_size: (H, W) of its images where the network knows no other; None where any will do.
         fake_image: whether the graph's last Tanh is to be called `fake_image` (float32 [N, C, H, W] in [−1, 1]).
     """
 
@@ -71,6 +72,7 @@ class Graph:
     reference: Callable[[Arrays], dict[str, NDArray[Any]]]
     labels: LabelSpec | None = None
     styles: StyleBank | None = None
+    own_size: tuple[int, int] | None = None
     fake_image: bool = False
 
 

@@ -8,7 +8,7 @@ from PIL import Image
 
 from runtime.input_files import IMAGE_SUFFIXES
 from tests.paths import ROOT
-from tests.runtime import tiny_engines, tiny_translators
+from tests.runtime import tiny_completers, tiny_engines, tiny_translators
 
 README = (ROOT / "runtime" / "README.md").read_text(encoding="utf-8")
 
@@ -16,6 +16,23 @@ README = (ROOT / "runtime" / "README.md").read_text(encoding="utf-8")
 def example(mark):
     (block,) = [block for block in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if mark in block]
     return compile(block, "runtime/README.md", "exec")
+
+
+def test_the_completers_example(tmp_path, monkeypatch):
+    tiny_completers.completer(tmp_path / "faces.onnx", side=32)
+    drawing = np.full((50, 70), 255, np.uint8)
+    drawing[20:30, 10:60] = 0
+    Image.fromarray(drawing).save(tmp_path / "drawing.png")
+    monkeypatch.chdir(tmp_path)
+    # The reader's engine makes pictures with something in them; this one makes flat ones, which are no evidence.
+    monkeypatch.setattr("runtime.sketch_input._LEAST_CONTRAST", 0)
+    values: dict = {}
+    exec(example("SketchCompleter"), values)
+    assert values["photo"].shape == values["sketch"].shape == (32, 32, 3)
+    found, known_mask = values["found"], values["known_mask"]
+    np.testing.assert_array_equal(found.image[known_mask > 0], values["observed"][known_mask > 0])
+    assert (known_mask[10:20, 10:30] == 0).all()
+    assert found.z.shape == (3,)
 
 
 def test_the_translators_example(tmp_path, monkeypatch):

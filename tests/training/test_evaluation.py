@@ -12,7 +12,7 @@ from tests.training.tiny_onnx import features
 from training.checkpoint import Checkpoint
 from training.evaluation.appearance import Appearance, Fidelity
 from training.evaluation.evaluate import evaluate, held_out_items, write_report
-from training.evaluation.features import FeatureDistance, frechet_distance, image_distance
+from training.evaluation.features import FeatureDistance, frechet_distance, image_distance, verification_accuracy
 from training.evaluation.figures import FIGURES
 from training.evaluation.onnx_network import OnnxNetwork
 from training.networks.segmenter import Architecture
@@ -114,6 +114,14 @@ def test_frechet_distance_of_fewer_items_than_dimensions():
     spread = (np.square(a).sum() + np.square(b).sum()) / 4
     expected = np.sum((first.mean(0) - second.mean(0)) ** 2) + spread - 2 * np.linalg.norm(a @ b.T, "nuc") / 4
     assert frechet_distance(first, second) == pytest.approx(expected)
+
+
+def test_verification_counts_who_is_nearest_to_himself():
+    real = np.array([[0.0, 0.0], [10.0, 0.0], [0.0, 10.0], [10.0, 10.0]])
+    fake = real + np.array([[1, 1], [-6, 0], [0, 4.9], [-0.5, -4]])
+    assert verification_accuracy(fake, real) == 0.75
+    assert verification_accuracy(real, real) == 1.0
+    assert verification_accuracy(real[::-1], real) == 0.0
 
 
 def test_frechet_distance_of_one_dimension():

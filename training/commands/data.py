@@ -38,6 +38,49 @@ def scenes(
 
 
 @app.command()
+def faces(
+    folder: Annotated[Path, typer.Argument(help="data folder to write")],
+    count: Annotated[int, typer.Option(min=1, help="number of faces")] = 2000,
+    side: Annotated[int, typer.Option(min=16, help="pixels a side")] = 128,
+    seed: Annotated[int, typer.Option(min=0, help="seed of the first face")] = 0,
+    split: Annotated[str, typer.Option(help="train, val, …")] = "train",
+) -> None:
+    """Write procedural faces, photos to train a Contextual GAN with.
+
+    Example: python -m training faces faces --count 2000
+    """
+    from training.data.photo_folder import write_face
+
+    for index in track(range(seed, seed + count), description="drawing", console=console):
+        write_face(folder, split, index, side)
+    console.print(f"{count} faces in {folder / split}")
+
+
+@app.command()
+def sketches(
+    photos: Annotated[Path, typer.Argument(help="folder of photos")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="folder to write")],
+    style: Annotated[str, typer.Option(help="xdog, fdog or photocopy")] = "xdog",
+) -> None:
+    """Turn a folder of photos into sketches, grey pictures of their size.
+
+    Example: python -m training sketches photos --style fdog -o sketches
+    """
+    from training.data.joint import find_photos
+    from training.data.photo_folder import write_sketch
+    from training.data.sketches import STYLES
+
+    if style not in STYLES:
+        raise InputError(f"style {style!r} is unknown; choose one of {', '.join(STYLES)}")
+    if output.resolve() == photos.resolve():
+        raise InputError(f"--output {output} is the folder of the photos; sketches would replace them")
+    files = find_photos(photos, "")
+    for path in track(files, description="sketching", console=console):
+        write_sketch(path, output / f"{path.stem}.png", style)
+    console.print(f"{len(files)} sketches in {output}")
+
+
+@app.command()
 def untrained(
     family: Annotated[str, typer.Argument(help=f"one of {', '.join(FAMILIES)}")],
     preset: Annotated[str, typer.Argument(help="whose architecture")],

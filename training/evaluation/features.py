@@ -16,7 +16,9 @@ _EPSILON = 1e-10
 
 
 class FeatureDistance(Measure):
-    """Two figures from one network: `image_distance` per item, `frechet_distance` of pooled features over all."""
+    """Figures from one network: `image_distance` per item, `frechet_distance` of pooled features over all, and
+    `verification_accuracy` in them.
+    """
 
     def __init__(self, network: OnnxNetwork) -> None:
         self.network = network
@@ -30,7 +32,12 @@ class FeatureDistance(Measure):
 
     def generated(self) -> dict[str, float]:
         fake, real = (np.stack(vectors) for vectors in self.pooled)
-        return {"frechet_distance": frechet_distance(fake, real)} if len(fake) > 1 else {}
+        if len(fake) < 2:
+            return {}
+        return {
+            "frechet_distance": frechet_distance(fake, real),
+            "verification": verification_accuracy(fake, real),
+        }
 
     def notes(self) -> list[str]:
         items, dimensions = len(self.pooled[0]), len(self.pooled[0][0])
@@ -55,6 +62,15 @@ class FeatureDistance(Measure):
                 )
             maps.append(output[0].astype(np.float64).reshape(output.shape[1], *(output.shape[2:] or (1, 1))))
         return maps
+
+
+def verification_accuracy(fake: Array, real: Array) -> float:
+    """Share of rows of `fake` [N, D] that are nearer to the same row of `real` than to any other (Contextual GAN,
+    section 4.2, where the features are a face recogniser's).
+    """
+    # |f − r|² less |f|², which is the same for all r.
+    distances = np.sum(np.square(real), axis=1) - 2 * fake @ real.T
+    return float(np.mean(distances.argmin(1) == np.arange(len(fake))))
 
 
 def image_distance(first: Sequence[Array], second: Sequence[Array]) -> float:

@@ -1,0 +1,148 @@
+"""One step of a sketch's completion as an engine against the same step by torch eager, in turns."""
+
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from export.inference_modules.contextual_gan import reference_step
+from export.onnx_from_checkpoint import Report, export_onnx
+from runtime.bench import machine, measure
+from runtime.bench_input import generated_input
+from runtime.errors import InputError
+from runtime.onnx_engine import OnnxEngine
+from runtime.spec import EngineSpec
+from training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from training.networks.contextual_gan import Architecture, build
+
+_STEPS = 5  # of one turn
+_MAX_TURNS = 10_000
+_PAUSE_S = 0.05  # in which the threads of the one library go to sleep before the other's wake up
+_CARRIED = {"next_z": "z", "next_velocity": "velocity"}
+_SCALARS = {"learning_rate": 0.1, "momentum": 0.9, "perceptual_weight": 0.01, "z_limit": 1.0}
+
+
+@dataclass(frozen=True)
+class StepTimes:
+    """Milliseconds of a step, one value a turn; and a whole search of 500 steps by the runtime.
+
+    Attributes:
+        spec: of the engine.
+        engine_ms: of the engine.
+        torch_ms: of torch eager.
+        search_s: 500 steps, 10 candidates, host work included.
+        peak_memory_mb: of the process that searches.
+    """
+
+    spec: EngineSpec
+    engine_ms: list[float]
+    torch_ms: list[float]
+    search_s: float
+    peak_memory_mb: float
+
+    @property
+    def speedup(self) -> float:
+        """Median of torch ÷ engine over the turns, which a busy machine slows alike."""
+        return float(np.median(np.divide(self.torch_ms, self.engine_ms)))
+
+
+def step_times(
+    checkpoint_path: Path | None, turns: int, threads: int | None, report: Report = lambda step: None
+) -> StepTimes:
+    """Export a checkpoint, or the paper's network with initial weights, and measure it on the CPU.
+
+    Args:
+        checkpoint_path: of a Contextual GAN; None for the paper's network.
+        turns: of each; in a turn it does five steps.
+        threads: CPU threads of both; None for their own choice.
+        report: called with the name of each step as it starts.
+
+    Raises:
+        InputError: `turns` is not a possible number, or the checkpoint is of another family.
+    """
+    if not 1 <= turns <= _MAX_TURNS:
+        raise InputError(f"--turns is {turns}, expected a number from 1 to {_MAX_TURNS}")
+    checkpoint = load_checkpoint(checkpoint_path) if checkpoint_path else _papers()
+    if not isinstance(checkpoint.architecture, Architecture):
+        raise InputError(f"{checkpoint_path} holds a {checkpoint.family} network, expected contextual_gan")
+    with tempfile.TemporaryDirectory() as name:
+        path = Path(name) / "step.onnx"
+        save_checkpoint(checkpoint, path.with_suffix(".safetensors"))
+        exported = export_onnx(path.with_suffix(".safetensors"), path, report=report)[0]
+        report("measure steps")
+        engine_ms, torch_ms = _in_turns(checkpoint, path, exported.spec, turns, threads)
+        report("measure a search")
+        scene = generated_input(exported.spec, noise=False)
+        search = measure([path], scene, 1, 1, "cpu", threads, lambda: None)["engines"][0]
+    return StepTimes(exported.spec, engine_ms, torch_ms, search["p50_ms"] / 1000, search["peak_memory_mb"])
+
+
+def markdown(times: StepTimes) -> str:
+    """The figures, and what they were measured on."""
+    system, cost = machine(), times.spec.cost
+    flops = 2 * cost.macs / 1e9
+    rows = [
+        ("parameters", f"{cost.parameters / 1e6:.1f} M"),
+        ("work of a step", f"{flops:.2f} GFLOP"),
+        ("engine, step", f"{np.median(times.engine_ms):.1f} ms (best {min(times.engine_ms):.1f})"),
+        ("torch eager, step", f"{np.median(times.torch_ms):.1f} ms (best {min(times.torch_ms):.1f})"),
+        ("engine is faster by", f"{times.speedup:.2f}×"),
+        ("engine, arithmetic", f"{flops / np.median(times.engine_ms) * 1000:.0f} GFLOP/s"),
+        ("search of 500 steps", f"{times.search_s:.1f} s"),
+        ("peak memory of it", f"{times.peak_memory_mb:.0f} MB"),
+    ]
+    lines = ["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows), ""]
+    lines.append(f"{system['cpu']}, {system['cores']} cores, torch {torch.__version__}; medians, measured in turns.")
+    return "\n".join(lines) + "\n"
+
+
+def _in_turns(
+    checkpoint: Checkpoint, path: Path, spec: EngineSpec, turns: int, threads: int | None
+) -> tuple[list[float], list[float]]:
+    a: Architecture = checkpoint.architecture
+    rng = np.random.default_rng(0)
+    known = np.zeros((1, *a.size), np.uint8)
+    known[:, :, : a.size[0]] = 255
+    arrays: dict[str, NDArray[Any]] = {
+        "observed": rng.integers(0, 256, (1, *a.size, 3), np.uint8),
+        "known_mask": known,
+        "z": rng.uniform(-1, 1, (1, a.z_nc)).astype(np.float32),
+        "velocity": np.zeros((1, a.z_nc), np.float32),
+        **{name: np.array([value], np.float32) for name, value in _SCALARS.items()},
+    }
+    loop = OnnxEngine(path, spec, "cpu", threads).loop(arrays, _CARRIED)
+    networks, state = checkpoint.build(), dict(arrays)
+
+    def torch_step() -> None:
+        made = reference_step(networks, state)
+        state.update({name: made[output] for output, name in _CARRIED.items()})
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads or before)
+    try:
+        for step in (loop.step, torch_step):
+            _turn(step)
+        pairs = [(_turn(loop.step), _turn(torch_step)) for _ in range(turns)]
+    finally:
+        torch.set_num_threads(before)
+    return [engine for engine, _ in pairs], [eager for _, eager in pairs]
+
+
+def _turn(step: Callable[[], None]) -> float:
+    time.sleep(_PAUSE_S)
+    start = time.perf_counter()
+    for _ in range(_STEPS):
+        step()
+    return 1000 * (time.perf_counter() - start) / _STEPS
+
+
+def _papers() -> Checkpoint:
+    torch.manual_seed(0)
+    states = {name: network.state_dict() for name, network in build(Architecture()).items()}
+    return Checkpoint("contextual_gan", Architecture(), states, normalization="running-stats")

@@ -1,0 +1,125 @@
+"""The sketch or photo that a completion starts from: validation, and the way to the engine's size."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from runtime.checks import as_array
+from runtime.errors import InputError
+from runtime.image_checks import dtype_hint
+
+Notify = Callable[[str], None]
+_WHITE = 255
+_LEAST_CONTRAST = 16  # grey levels between the darkest and the lightest pixel, below which nothing is drawn
+
+
+def check_drawing(image: ArrayLike, given: str, side: int, notify: Notify) -> NDArray[np.uint8]:
+    """Return a sketch or photo as the engine takes it, uint8 [side, side, 3].
+
+    What is not square is extended about its middle, a sketch with white, a photo by its border; then it is scaled by
+    averaging. Grey gets three equal channels, what is transparent lies on white, and a sketch of light lines on dark is
+    inverted. All of this is told.
+
+    Args:
+        image: uint8 [H, W], [H, W, 1], [H, W, 3] or [H, W, 4].
+        given: "sketch" or "photo".
+        side: of the engine's halves, pixels.
+        notify: called with a sentence for every conversion.
+
+    Raises:
+        InputError: another shape or dtype, or empty; or blank, so that there is nothing to complete.
+    """
+    picture = _rgb(_pixels(image, given), given, notify)
+    picture = fit_to(picture, side, given, notify)
+    if int(picture.max()) - int(picture.min()) < _LEAST_CONTRAST:
+        raise InputError(
+            f"{given} is blank: its values lie within {picture.min()} to {picture.max()}, so it is no evidence of "
+            f"anything; give one with at least {_LEAST_CONTRAST} grey levels between its darkest and lightest part"
+        )
+    if given == "sketch" and np.median(picture) < (_WHITE + 1) / 2:
+        notify("it shows light lines on dark; it was inverted, as engines know dark lines on white")
+        picture = _WHITE - picture
+    return picture
+
+
+def check_known_mask(known_mask: ArrayLike | None, shape: tuple[int, int]) -> NDArray[np.uint8]:
+    """Return `known_mask` as uint8 [H, W] = `shape`, everything known where there is none.
+
+    Args:
+        known_mask: bool or uint8 [H, W]; 0 = unknown, else the weight of a pixel, 255 (True) being 1.
+        shape: of the image that it belongs to.
+
+    Raises:
+        InputError: another shape or dtype, or nothing is known.
+    """
+    if known_mask is None:
+        return np.full(shape, 255, np.uint8)
+    mask = as_array(known_mask, "known_mask")
+    if mask.dtype not in (np.uint8, np.bool_) or mask.shape != shape:
+        raise InputError(
+            f"known_mask is {mask.dtype} {list(mask.shape)}, expected uint8 or bool {list(shape)} as the image has: "
+            "0 where it is unknown, up to 255 where it matters most"
+        )
+    if not mask.any():
+        raise InputError("known_mask is 0 everywhere: nothing is known, so there is nothing to complete from")
+    return 255 * mask.astype(np.uint8) if mask.dtype == np.bool_ else mask
+
+
+def fit_to(picture: NDArray[np.uint8], side: int, given: str, notify: Notify) -> NDArray[np.uint8]:
+    """Extend [H, W, …] to a square and scale it to [side, side, …] by averaging."""
+    height, width = picture.shape[:2]
+    if (height, width) == (side, side):
+        return picture
+    longest = max(height, width)
+    if height != width:
+        notify(f"it is H×W = {height}×{width}, not square; it was extended to {longest}×{longest} about its middle")
+        margins = [((longest - s) // 2, longest - s - (longest - s) // 2) for s in (height, width)]
+        margins += [(0, 0)] * (picture.ndim - 2)
+        if given == "photo":
+            picture = np.pad(picture, margins, mode="edge")
+        else:
+            picture = np.pad(picture, margins, constant_values=_WHITE if given == "sketch" else 0)
+    if longest != side:
+        notify(f"it was scaled from {longest}×{longest} to the engine's {side}×{side}")
+        picture = _scaled(picture, side)
+    return picture
+
+
+def _scaled(picture: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    """A square picture at [side, side]: the mean over the area that each pixel covers."""
+    edges = np.arange(side + 1) * (len(picture) / side)
+    starts = np.arange(len(picture))
+    covered = np.minimum(edges[1:, None], starts + 1) - np.maximum(edges[:-1, None], starts)
+    weights = (np.maximum(covered, 0) / (len(picture) / side)).astype(np.float32)
+    scaled: NDArray[np.float32] = np.einsum(
+        "yh,hw...,xw->yx...", weights, picture.astype(np.float32), weights, optimize=True
+    )
+    return np.asarray(np.clip(scaled + 0.5, 0, 255), np.uint8)
+
+
+def _pixels(image: ArrayLike, given: str) -> NDArray[Any]:
+    array = as_array(image, given)
+    if array.ndim not in (2, 3) or not array.size or (array.ndim == 3 and array.shape[2] not in (1, 3, 4)):
+        raise InputError(
+            f"{given} is {array.dtype} {list(array.shape)}, expected uint8 [H, W], [H, W, 3] or [H, W, 4], not empty; "
+            "give the pixels of one picture"
+        )
+    if array.dtype != np.uint8:
+        raise InputError(f"{given} is {array.dtype} {list(array.shape)}, expected uint8; {dtype_hint(array)}")
+    return array if array.ndim == 3 else array[..., None]
+
+
+def _rgb(array: NDArray[Any], given: str, notify: Notify) -> NDArray[np.uint8]:
+    channels = array.shape[2]
+    if channels == 4:
+        alpha = array[..., 3:].astype(np.float32) / 255
+        if alpha.min() < 1:
+            notify("it is transparent in places; it was laid on white")
+        return np.asarray(array[..., :3] * alpha + _WHITE * (1 - alpha) + 0.5, np.uint8)
+    if channels == 1:
+        if given == "photo":
+            notify("it is grey, the engine takes RGB: three equal channels were made")
+        return np.repeat(array, 3, axis=2)
+    return array
