@@ -1,4 +1,4 @@
-"""What needs a CUDA GPU, all in one go: `python -m pytest -m gpu -rA`. Elsewhere these tests say why they skip."""
+"""What needs a CUDA GPU, all in one go: `python -m pytest -m gpu -rA -n 0`. Elsewhere these tests say why they skip."""
 
 import numpy as np
 import onnxruntime
