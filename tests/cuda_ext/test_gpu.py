@@ -1,4 +1,4 @@
-"""The CUDA kernels where a GPU is: `python -m pytest -m gpu tests/cuda_ext -rA`, also under compute-sanitizer."""
+"""The CUDA kernels where a GPU is: `python -m pytest -m gpu tests/cuda_ext -rA -n 0`, also under compute-sanitizer."""
 
 import numpy as np
 import pytest
