@@ -9,22 +9,28 @@ from training.checkpoint import load_checkpoint
 from training.state import CHECKPOINT_FILE
 
 KILLS = 20
-# Forks off a child per kill after the imports, so that a kill costs what training costs and not seconds of imports.
+# Every second kill waits until this child has saved, so that there is progress however slow the machine is; the others
+# strike at any moment, of resumption too. A child is forked after the imports, so that a kill costs no seconds of them.
 _RUNNER = """
 import sys, os, signal, time, random
 from pathlib import Path
 from tests.training.runs import train
 folder, data, kills, seed = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
 moments = random.Random(seed)
+checkpoint = folder / "checkpoint.safetensors"
+def saved():
+    return checkpoint.stat().st_mtime_ns if checkpoint.exists() else 0
 for kill in range(kills):
+    before = saved()
     child = os.fork()
     if child == 0:
         sys.stdout = open(os.devnull, "w")
         train(folder, data=data, save_every=1, epochs=200, decay_epochs=200)
         os._exit(0)
-    while kill == 0 and not (folder / "checkpoint.safetensors").exists():
-        time.sleep(0.1)
-    time.sleep(0.5 + 2.0 * moments.random())
+    waits = kill % 2 == 0
+    while waits and saved() == before and not os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+        time.sleep(0.02)
+    time.sleep(0.5 * moments.random() if waits else 0.5 + 2.0 * moments.random())
     os.kill(child, signal.SIGKILL)
     _, status = os.waitpid(child, 0)
     print(os.WTERMSIG(status) if os.WIFSIGNALED(status) else -1, flush=True)
