@@ -87,8 +87,7 @@ def read_photo(path: str | Path) -> NDArray[np.uint8]:
     with decoding(path, "photo") as image:
         upright = turned_upright(image, path)
         if upright.mode.startswith("I"):
-            grey = np.clip(np.asarray(upright).astype(np.int64) >> 8, 0, 255).astype(np.uint8)
-            return np.repeat(grey[..., None], 3, axis=2)
+            return np.repeat(_high_bytes(upright), 3, axis=2)
         return np.asarray(upright.convert("RGB"))
 
 
@@ -104,13 +103,18 @@ def read_drawing(path: str | Path) -> NDArray[np.uint8]:
     with decoding(path, "image") as image:
         upright = turned_upright(image, path)
         if upright.mode.startswith("I"):
-            grey = np.clip(np.asarray(upright).astype(np.int64) >> 8, 0, 255).astype(np.uint8)
-            return np.expand_dims(grey, -1)
+            return _high_bytes(upright)
         if upright.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in upright.info:
             return np.asarray(upright.convert("RGBA"))
         if upright.mode in ("1", "L"):
             return np.asarray(upright.convert("L"))[..., None]
         return np.asarray(upright.convert("RGB"))
+
+
+def _high_bytes(image: Image.Image) -> NDArray[np.uint8]:
+    """The upper eight of 16 bits, [H, W, 1]."""
+    high = np.clip(np.asarray(image).astype(np.int64) >> 8, 0, 255).astype(np.uint8)
+    return np.expand_dims(high, -1)
 
 
 def write_image(path: str | Path, image: NDArray[np.uint8]) -> None:

@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -57,6 +57,28 @@ class LoopOptions:
 def require(condition: bool, message: str) -> None:
     if not condition:
         raise TrainingError(f"option {message}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class WindowOptions(LoopOptions):
+    """The loop's, and how items are scaled, cut and mirrored (`training.data.augmentation.Augmentation`)."""
+
+    resize: str = option("", "HEIGHTxWIDTH every item is brought to; empty keeps the stored size")
+    min_scale: float = option(1.0, "random shrinking down to this factor before the crop; 1 = off")
+    crop: str = option("", "HEIGHTxWIDTH of a random window; empty takes the whole image")
+    flip: bool = option(True, "mirror half of the items")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(0 < self.min_scale <= 1, f"min_scale is {self.min_scale}, expected a factor above 0, up to 1")
+
+
+def require_architecture(describe: Callable[[], object]) -> None:
+    """Raise TrainingError where `describe`, which makes a family's `Architecture`, finds that there is none."""
+    try:
+        describe()
+    except ValueError as error:
+        raise TrainingError(f"option {str(error).removeprefix('architecture: ')}") from error
 
 
 OptionsT = TypeVar("OptionsT", bound=LoopOptions)

@@ -5,7 +5,7 @@ from typing import Any
 
 from training.data.sketches import STYLES
 from training.networks.contextual_gan import Architecture
-from training.options import LoopOptions, option, require
+from training.options import LoopOptions, option, require, require_architecture
 
 SOURCES = (*STYLES, "stored")
 
@@ -33,10 +33,7 @@ class Options(LoopOptions):
         for name in ("d_steps", "g_steps"):
             require(getattr(self, name) >= 1, f"{name} is {getattr(self, name)}, expected at least 1")
         require(self.batch_size >= 2, "batch_size is 1, but a batch's statistics need at least 2 images")
-        try:
-            self.architecture  # noqa: B018  its own checks
-        except ValueError as error:
-            require(False, str(error).removeprefix("architecture: "))
+        require_architecture(lambda: self.architecture)
 
     @property
     def architecture(self) -> Architecture:

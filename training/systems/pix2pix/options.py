@@ -8,7 +8,7 @@ from training.data.paired import DERIVATIONS, DIRECTIONS
 from training.losses import GAN_MODES
 from training.networks.patchgan import PATCH_LAYERS
 from training.networks.pix2pix import Architecture
-from training.options import LoopOptions, option, require
+from training.options import WindowOptions, option, require, require_architecture
 
 # Section 4.1: which terms of equation 4 are there, and whether D sees the input.
 OBJECTIVES = ("l1", "gan", "cgan", "l1+gan", "l1+cgan")
@@ -25,7 +25,7 @@ _PAPERS_DROPOUT = 3  # the innermost decoder blocks, appendix 6.1.1
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options(LoopOptions):
+class Options(WindowOptions):
     """Options of pix2pix; defaults are the paper's."""
 
     derive: str = option("", f"make inputs from photos: {', '.join(filter(None, DERIVATIONS))}; empty reads pairs")
@@ -46,9 +46,7 @@ class Options(LoopOptions):
     lambda_l1: float = option(100.0, "weight of the L1 term")
     gan_mode: str = option("vanilla", "vanilla or lsgan")
     resize: str = option("286x286", "HEIGHTxWIDTH every item is brought to; empty keeps the stored size")
-    min_scale: float = option(1.0, "random shrinking down to this factor before the crop; 1 = off")
     crop: str = option("256x256", "HEIGHTxWIDTH of the random window (jitter); empty takes the whole image")
-    flip: bool = option(True, "mirror half of the items")
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -57,11 +55,7 @@ class Options(LoopOptions):
             listed = ", ".join(str(choice) for choice in choices if choice != "")
             require(value in choices, f"{name} is {value!r}, expected one of {listed}")
         require(self.lambda_l1 > 0, f"lambda_l1 is {self.lambda_l1}, expected a positive number; see --objective")
-        require(0 < self.min_scale <= 1, f"min_scale is {self.min_scale}, expected a factor above 0, up to 1")
-        try:
-            self.architecture  # noqa: B018  its own checks
-        except ValueError as error:
-            require(False, str(error).removeprefix("architecture: "))
+        require_architecture(lambda: self.architecture)
 
     @property
     def architecture(self) -> Architecture:

@@ -6,11 +6,11 @@ from typing import Any
 from training.data.augmentation import Augmentation, parse_size
 from training.losses import GAN_MODES
 from training.networks.pix2pixhd import Architecture
-from training.options import LoopOptions, option, require
+from training.options import WindowOptions, option, require
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options(LoopOptions):
+class Options(WindowOptions):
     """Options of pix2pixHD; defaults are the reference code's."""
 
     label_nc: int = option(35, "classes of the label maps; 0 for RGB inputs")
@@ -33,16 +33,11 @@ class Options(LoopOptions):
     lambda_perceptual: float = option(10.0, "weight of the VGG19 loss, where --vgg is given")
     vgg: str = option("", "VGG19 weights (.pth or .safetensors) for the perceptual loss")
     n_styles: int = option(10, "K-means centres per class in the style bank")
-    resize: str = option("", "HEIGHTxWIDTH every item is brought to; empty keeps the stored size")
-    min_scale: float = option(1.0, "random shrinking down to this factor before the crop; 1 = off")
-    crop: str = option("", "HEIGHTxWIDTH of a random window; empty takes the whole image")
-    flip: bool = option(True, "mirror half of the items")
     checkpointing: bool = option(False, "recompute activations in the backward pass to save memory")
 
     def __post_init__(self) -> None:
         super().__post_init__()
         require(self.gan_mode in GAN_MODES, f"gan_mode is {self.gan_mode!r}, expected one of {', '.join(GAN_MODES)}")
-        require(0 < self.min_scale <= 1, f"min_scale is {self.min_scale}, expected a factor above 0, up to 1")
         require(not self.fix_global or self.n_enhancers > 0, "fix_global needs n_enhancers of at least 1")
         require(not self.fix_global or bool(self.init), "fix_global needs --init: the trained global generator")
 

@@ -5,11 +5,11 @@ from typing import Any
 
 from training.data.augmentation import Augmentation, parse_size
 from training.networks.segmenter import Architecture
-from training.options import LoopOptions, option, require
+from training.options import WindowOptions, option, require, require_architecture
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options(LoopOptions):
+class Options(WindowOptions):
     """Options of the segmenter."""
 
     label_nc: int = option(35, "classes of the label maps; of Cityscapes' 35 only those that its benchmark counts")
@@ -17,18 +17,10 @@ class Options(LoopOptions):
     n_downsample: int = option(4, "times the image is halved")
     n_blocks: int = option(2, "residual blocks at the lowest resolution")
     norm: str = option("batch", "normalisation: batch, instance or none")
-    resize: str = option("", "HEIGHTxWIDTH every item is brought to; empty keeps the stored size")
-    min_scale: float = option(1.0, "random shrinking down to this factor before the crop; 1 = off")
-    crop: str = option("", "HEIGHTxWIDTH of a random window; empty takes the whole image")
-    flip: bool = option(True, "mirror half of the items")
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require(0 < self.min_scale <= 1, f"min_scale is {self.min_scale}, expected a factor above 0, up to 1")
-        try:
-            self.architecture  # noqa: B018  its own checks
-        except ValueError as error:
-            require(False, str(error).removeprefix("architecture: "))
+        require_architecture(lambda: self.architecture)
 
     @property
     def architecture(self) -> Architecture:
