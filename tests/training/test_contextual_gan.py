@@ -12,10 +12,12 @@ from torch import nn
 
 from runtime.errors import InputError, TrainingError
 from tests.training.runs import command, losses, train
+from tests.training.tiny_onnx import features
 from training.checkpoint import load_checkpoint
 from training.data.photo_folder import write_face
 from training.evaluation.appearance import Fidelity
 from training.evaluation.completion_study import markdown, study
+from training.evaluation.onnx_network import OnnxNetwork
 from training.networks.completion_losses import contextual_loss, perceptual_loss
 from training.networks.contextual_gan import Architecture, build
 from training.state import CHECKPOINT_FILE
@@ -236,6 +238,24 @@ def test_the_study_changes_one_thing_at_a_time(faces, tmp_path, monkeypatch):
     text = markdown(tables, search, 2)
     assert text.count("| 0.01 |") == 1
     assert "Means over 2 items" in text
+
+
+def test_the_study_verifies_in_a_networks_features(faces, tmp_path):
+    """Features are the mean colour, so who is nearest to whom can be said without the network."""
+    train(tmp_path / "run", family=FAMILY, data=str(faces))
+    checkpoint = load_checkpoint(tmp_path / "run" / CHECKPOINT_FILE)
+    network = OnnxNetwork(features(tmp_path / "features.onnx", vectors=True), "features", "unit")
+    search = Search(iterations=2)
+    tables = study(checkpoint, faces, "train", search=search, limit=4, features=network)
+    completer = Completer(checkpoint)
+    made = [
+        item.held_out(completer.complete(item, search).images[2]) for item in find_items(checkpoint, faces, "train")
+    ]
+    fake, real = (np.array([getattr(m, name).mean((0, 1)) for m in made]) for name in ("fake_image", "real_image"))
+    nearest = np.linalg.norm(fake[:, None] - real[None], axis=-1).argmin(1)
+    assert tables["iterations"][-1].verification == np.mean(nearest == np.arange(4))
+    assert "| SSIM | verif. acc. |" in markdown(tables, search, 4)
+    assert study(checkpoint, faces, "train", search=search, limit=1)["N"][0].verification is None
 
 
 def test_the_command_says_what_is_missing(tmp_path):

@@ -1,4 +1,4 @@
-"""`completion-study`: the Contextual GAN's tables over steps, candidates and λ."""
+"""`completion-study` and `sketch-study`: the Contextual GAN's tables over the search, and over the sketch."""
 
 from pathlib import Path
 from typing import Annotated
@@ -9,6 +9,10 @@ from runtime.errors import InputError
 from runtime.files import atomic_path
 from training.checkpoint import load_checkpoint
 from training.commands.console import app, console
+from training.commands.evaluate import progress_of_items, show
+from training.commands.measures import FeaturesNorm, FeaturesPath, FeaturesSize, MeasureOptions
+from training.data.sketches import STYLES
+from training.state import CHECKPOINT_FILE
 
 
 @app.command("completion-study")
@@ -20,6 +24,9 @@ def completion_study(
     items: Annotated[int, typer.Option(min=1, help="most items")] = 20,
     iterations: Annotated[int, typer.Option(min=1, help="steps of a search")] = 500,
     learning_rate: Annotated[float, typer.Option(min=1e-6, help="of z")] = 3.0,
+    features: FeaturesPath = None,
+    features_norm: FeaturesNorm = "imagenet",
+    features_size: FeaturesSize = "",
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Markdown file to write; else printed")] = None,
 ) -> None:
     """Tables of a completion's losses and SSIM over steps, N and λ.
@@ -33,8 +40,9 @@ def completion_study(
     if loaded.family != "contextual_gan":
         raise InputError(f"{checkpoint} holds a {loaded.family} network, expected contextual_gan")
     search = Search(iterations=iterations, learning_rate=learning_rate)
+    network = MeasureOptions(features=features, features_norm=features_norm, features_size=features_size).network()
     with console.status("search") as status:
-        tables = study(loaded, data, split, direction, search, items, lambda title: status.update(title))
+        tables = study(loaded, data, split, direction, search, items, network, lambda title: status.update(title))
     from training.data.joint import find_photos
 
     text = markdown(tables, search, min(items, len(find_photos(data, split))))
@@ -44,3 +52,44 @@ def completion_study(
     with atomic_path(output) as temporary:
         temporary.write_text(text, "utf-8")
     console.print(f"{output} written")
+
+
+@app.command("sketch-study")
+def sketch_study_command(
+    checkpoints: Annotated[
+        list[Path], typer.Argument(help="checkpoint.safetensors of a Contextual GAN, of pix2pix, … on the same pairs")
+    ],
+    data: Annotated[Path, typer.Option(help="folder of photos")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="folder for the table, the grids and all pictures")],
+    split: Annotated[str, typer.Option(help="held-out part of the folder")] = "val",
+    style: Annotated[str, typer.Option(help=f"of the sketches: {', '.join(STYLES)}")] = "xdog",
+    side: Annotated[int, typer.Option(min=16, help="of sketch and photo, pixels")] = 64,
+    items: Annotated[int, typer.Option(min=1, help="most photos")] = 50,
+    features: FeaturesPath = None,
+    features_norm: FeaturesNorm = "imagenet",
+    features_size: FeaturesSize = "",
+) -> None:
+    """How families trained on the same pairs cope with sketches that are clean, sparse or distorted.
+
+    Example: python -m training sketch-study runs/faces/checkpoint.safetensors runs/pix2pix/checkpoint.safetensors
+    --data faces -o study
+    """
+    from training.data.joint import find_photos
+    from training.evaluation.sketch_study import sketch_study
+
+    if style not in STYLES:
+        raise InputError(f"--style is {style!r}, expected one of {', '.join(STYLES)}")
+    loaded = {_row_name(path): load_checkpoint(path) for path in checkpoints}
+    if len(loaded) < len(checkpoints):
+        raise InputError("two checkpoints lie in folders of the same name; rename one, the table names rows by it")
+    photos = find_photos(data, split)[:items]
+    measures = MeasureOptions(features=features, features_norm=features_norm, features_size=features_size).measures
+    with progress_of_items() as progress:
+        reports = sketch_study(loaded, photos, style, side, output, measures, progress)
+    show("sketch", [(row, report.generated) for row, report in reports.items()], [])
+    console.print(f"{output / 'table.md'}")
+
+
+def _row_name(path: Path) -> str:
+    """A run's folder says more than `checkpoint.safetensors`."""
+    return path.resolve().parent.name if path.name == CHECKPOINT_FILE else path.stem

@@ -57,10 +57,15 @@ class MeasureOptions:
             size = parse_size(self.segmenter_size)
             segmenter = Segmenter(self.segmenter, labels, self.segmenter_norm, size, self.segmenter_classes)
             measures.append(FcnScore(segmenter))
-        if self.features is not None:
-            network = OnnxNetwork(self.features, "features", self.features_norm, parse_size(self.features_size))
+        if network := self.network():
             measures.append(FeatureDistance(network))
         return measures
+
+    def network(self) -> OnnxNetwork | None:
+        """The network of features, if one was given; errors as of `measures`."""
+        if self.features is None:
+            return None
+        return OnnxNetwork(self.features, "features", self.features_norm, parse_size(self.features_size))
 
     def document(self) -> dict[str, str]:
         """What the figures depend on: the options that say something, files by their SHA-256.

@@ -9,6 +9,8 @@ from skimage.metrics import structural_similarity
 
 from runtime.errors import DataError
 from training.checkpoint import Checkpoint
+from training.evaluation.features import FeatureDistance
+from training.evaluation.onnx_network import OnnxNetwork
 from training.system import HeldOut
 from training.systems.contextual_gan.completion import Search
 from training.systems.contextual_gan.held_out import Completer, Item, find_items
@@ -28,6 +30,7 @@ class Row:
         contextual_loss: at the end: how closely the given half is followed.
         total_loss: with λ·L_perceptual, which is what is minimised.
         ssim: of the other half with the real one, at most 1.
+        verification: share of completions nearest to their own real half in a network's features; None without one.
     """
 
     title: str
@@ -35,6 +38,7 @@ class Row:
     contextual_loss: float
     total_loss: float
     ssim: float
+    verification: float | None = None
 
 
 def study(
@@ -44,6 +48,7 @@ def study(
     direction: str = "AtoB",
     search: Search | None = None,
     limit: int = 20,
+    features: OnnxNetwork | None = None,
     progress: Callable[[str], None] = lambda title: None,
 ) -> dict[str, list[Row]]:
     """Three tables, "iterations", "N" and "λ", each changing one thing of `search`.
@@ -55,6 +60,7 @@ def study(
         direction: AtoB, sketch → photo, or BtoA.
         search: what else is fixed; None for the paper's.
         limit: most items.
+        features: network whose features tell items apart (section 4.2), if any.
         progress: called with each row's title as it starts.
 
     Raises:
@@ -65,13 +71,13 @@ def study(
     completer = Completer(checkpoint)
     steps = [number for number in ITERATIONS if number < search.iterations] + [search.iterations]
     progress("iterations")
-    tables = {"iterations": _by_step(completer, items, search, steps)}
+    tables = {"iterations": _by_step(completer, items, search, steps, features)}
     for name, field, values in (("N", "candidates", CANDIDATES), ("λ", "perceptual_weight", WEIGHTS)):
         tables[name] = []
         for value in values:
             progress(f"{name} = {value:g}")
             changed = replace(search, **{field: value})  # type: ignore[arg-type]
-            row = _by_step(completer, items, changed, [search.iterations])[0]
+            row = _by_step(completer, items, changed, [search.iterations], features)[0]
             tables[name].append(replace(row, title=f"{value:g}"))
     return tables
 
@@ -80,13 +86,13 @@ def markdown(tables: dict[str, list[Row]], search: Search, count: int) -> str:
     """The tables, and what they rest on."""
     lines = []
     for name, rows in tables.items():
-        lines += [
-            f"| {name} | contextual loss at the start | at the end | total loss | SSIM |",
-            "|---|---|---|---|---|",
-        ]
+        verified = [row.verification for row in rows if row.verification is not None]
+        titles = [name, "contextual loss at the start", "at the end", "total loss", "SSIM"]
+        lines += [_line(titles + ["verif. acc."] * bool(verified)), "|---" * (len(titles) + bool(verified)) + "|"]
         for row in rows:
-            cells = (f"{value:.4f}" for value in (row.start, row.contextual_loss, row.total_loss, row.ssim))
-            lines.append(f"| {row.title} | {' | '.join(cells)} |")
+            cells = [f"{value:.4f}" for value in (row.start, row.contextual_loss, row.total_loss, row.ssim)]
+            cells += [f"{row.verification:.3f}"] if row.verification is not None else []
+            lines.append(_line([row.title, *cells]))
         lines.append("")
     lines.append(
         f"Means over {count} items. Unless the table says otherwise: {search.iterations} steps, "
@@ -96,20 +102,22 @@ def markdown(tables: dict[str, list[Row]], search: Search, count: int) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _by_step(completer: Completer, items: Sequence[Item], search: Search, steps: Sequence[int]) -> list[Row]:
+def _by_step(
+    completer: Completer, items: Sequence[Item], search: Search, steps: Sequence[int], features: OnnxNetwork | None
+) -> list[Row]:
     """A row per number of steps; all come from one search per item."""
     figures = []
+    distances = {step: FeatureDistance(features) for step in steps} if features else {}
     for item in items:
         found = completer.complete(item, search, steps)
         losses = found.contextual_loss, found.total_loss
-        figures.append(
-            [
-                [losses[0][0], *(loss[step] for loss in losses), ssim(item.held_out(found.images[step]))]
-                for step in steps
-            ]
-        )
+        made = {step: item.held_out(found.images[step]) for step in steps}
+        figures.append([[losses[0][0], *(loss[step] for loss in losses), ssim(made[step])] for step in steps])
+        for step, distance in distances.items():
+            distance.add(made[step])
     means = np.mean(figures, axis=0)
-    return [Row(str(step), *map(float, row)) for step, row in zip(steps, means, strict=True)]
+    verified = [distances[step].generated().get("verification") if distances else None for step in steps]
+    return [Row(str(step), *map(float, row), share) for step, row, share in zip(steps, means, verified, strict=True)]
 
 
 def ssim(item: HeldOut) -> float:
@@ -121,3 +129,7 @@ def _some(items: Iterator[Item], limit: int) -> Iterator[Item]:
         raise DataError(f"--items is {limit}, expected at least 1")
     for _, item in zip(range(limit), items, strict=False):
         yield item
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"

@@ -16,8 +16,9 @@ from training.data.paired import DIRECTIONS
 from training.networks.layers import to_pixels, to_unit_range
 from training.system import HeldOut, inference_device
 from training.systems.contextual_gan.completion import Found, Search, complete
+from training.systems.contextual_gan.options import SOURCES
 
-SETTINGS = ("direction",)
+SETTINGS = ("direction", "style")
 _SEED = 0
 
 
@@ -57,16 +58,20 @@ class Completer:
         return complete(networks["generator"], networks["discriminator"], observed, weights, search, candidates, keep)
 
 
-def find_items(checkpoint: Checkpoint, data: Path, split: str, direction: str = "AtoB") -> Iterator[Item]:
-    """The joint images of a folder of photos, sketched as in training.
+def find_items(
+    checkpoint: Checkpoint, data: Path, split: str, direction: str = "AtoB", style: str = ""
+) -> Iterator[Item]:
+    """The joint images of a folder of photos, sketched in `style` ("stored": as they lie), "" for that of training.
 
     Raises:
-        InputError: no such direction.
+        InputError: no such direction or style.
         DataError: there are no photos.
     """
     if direction not in DIRECTIONS:
         raise InputError(f"direction is {direction!r}, expected one of {', '.join(DIRECTIONS)}")
-    style = checkpoint.recipe.get("style", "xdog")
+    style = style or checkpoint.recipe.get("style", "xdog")
+    if style not in SOURCES:
+        raise InputError(f"style is {style!r}, expected one of {', '.join(SOURCES)}")
     for path in find_photos(data, split):
         joint = joint_image(path, style, checkpoint.architecture.size[0])
         yield Item(path.stem, joint, DIRECTIONS.index(direction))
@@ -79,9 +84,10 @@ def held_out(checkpoint: Checkpoint, data: Path, split: str, settings: Mapping[s
         checkpoint: of the Contextual GAN.
         data: folder of photos (training/data/joint.py).
         split: part of the folder.
-        settings: "direction": AtoB, sketch → photo (default), or BtoA, photo → sketch.
+        settings: "direction": AtoB, sketch → photo (default), or BtoA, photo → sketch; "style" of the sketches, by
+            default that of training.
     """
     completer, search = Completer(checkpoint), Search()
-    for item in find_items(checkpoint, data, split, settings.get("direction", "AtoB")):
+    for item in find_items(checkpoint, data, split, settings.get("direction", "AtoB"), settings.get("style", "")):
         found = completer.complete(item, search)
         yield item.held_out(found.images[search.iterations])
