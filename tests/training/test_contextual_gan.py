@@ -86,13 +86,22 @@ def test_contextual_loss_is_scipys_divergence():
     value = contextual_loss(*(torch.tensor(a, dtype=torch.float64) for a in (made, given, weights)))
 
     def mass(image):
-        return (((image + 1) / 2 * 254 + 1) / 255 * weights[0]).ravel()
+        return (((1 - image) / 2 * 254 + 1) / 255 * weights[0]).ravel()
 
     expected = [entropy(mass(given[0])[None].T, mass(image)[None].T)[0] for image in made]
     # SciPy's sum leaves out what both sides do not know, as M⊙ does.
     np.testing.assert_allclose(value.numpy(), expected, rtol=1e-9)
     same = contextual_loss(*(torch.tensor(a) for a in (given, given, weights)))
     np.testing.assert_allclose(same.numpy(), 0, atol=1e-12)
+
+
+def test_a_faint_sketch_says_what_a_bold_one_says():
+    """Beside it the same ink elsewhere is far off."""
+    bold = torch.ones(1, 3, 16, 32)
+    bold[..., 4:6, 3:13] = -1.0
+    faint, moved = 0.4 * bold + 0.6, bold.roll(3, -2)
+    weights = torch.ones(1, 1, 16, 32)
+    assert contextual_loss(faint, bold, weights) < 0.1 * contextual_loss(moved, bold, weights)
 
 
 def test_unknown_pixels_have_no_say():

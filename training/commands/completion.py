@@ -23,7 +23,7 @@ def completion_study(
     direction: Annotated[str, typer.Option(help="AtoB: sketch to photo; BtoA: photo to sketch")] = "AtoB",
     items: Annotated[int, typer.Option(min=1, help="most items")] = 20,
     iterations: Annotated[int, typer.Option(min=1, help="steps of a search")] = 500,
-    learning_rate: Annotated[float, typer.Option(min=1e-6, help="of z")] = 3.0,
+    learning_rate: Annotated[float, typer.Option(min=1e-6, help="of z")] = 0.1,
     features: FeaturesPath = None,
     features_norm: FeaturesNorm = "imagenet",
     features_size: FeaturesSize = "",

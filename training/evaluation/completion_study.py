@@ -117,7 +117,11 @@ def _by_step(
             distance.add(made[step])
     means = np.mean(figures, axis=0)
     verified = [distances[step].generated().get("verification") if distances else None for step in steps]
-    return [Row(str(step), *map(float, row), share) for step, row, share in zip(steps, means, verified, strict=True)]
+    rows = []
+    for step, mean, share in zip(steps, means, verified, strict=True):
+        start, contextual, total, similarity = map(float, mean)
+        rows.append(Row(str(step), start, contextual, total, similarity, share))
+    return rows
 
 
 def ssim(item: HeldOut) -> float:

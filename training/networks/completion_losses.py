@@ -4,14 +4,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-# One grey level: what the loss takes black for, because no mass at all has no logarithm.
-_BLACK = 1 / 255
+# One grey level: what the loss takes white for, because no mass at all has no logarithm.
+_WHITE = 1 / 255
 
 
 def contextual_loss(joint_image: Tensor, observed: Tensor, weights: Tensor) -> Tensor:
     """L_contextual = D_KL(M⊙y, M⊙G(z)): how far the known part of a joint image is from what was observed.
 
-    Both sides are brightnesses (black 0, white 1), normalised to sum to one over the known part.
+    Both sides are darknesses (white 0, black 1), normalised to sum to one over the known part: what a sketch says is
+    where its ink is, and a faint one says the same as a bold one.
 
     Args:
         joint_image: G(z), [N, 3, H, W] in [−1, 1].
@@ -21,7 +22,7 @@ def contextual_loss(joint_image: Tensor, observed: Tensor, weights: Tensor) -> T
     Returns:
         One value ≥ 0 per joint image, [N].
     """
-    given, made = _brightness(observed), _brightness(joint_image)
+    given, made = _darkness(observed), _darkness(joint_image)
     given_mass, made_mass = (given * weights).sum((1, 2, 3)), (made * weights).sum((1, 2, 3))
     p = given * weights / given_mass
     # log p − log q with the weights cancelled: where one is 0, neither has a logarithm.
@@ -33,5 +34,5 @@ def perceptual_loss(logits: Tensor) -> Tensor:
     return -F.softplus(logits)
 
 
-def _brightness(image: Tensor) -> Tensor:
-    return (image + 1) * (0.5 * (1 - _BLACK)) + _BLACK
+def _darkness(image: Tensor) -> Tensor:
+    return (1 - image) * (0.5 * (1 - _WHITE)) + _WHITE

@@ -24,7 +24,7 @@ class Search:
 
     iterations: int = 500
     candidates: int = 10
-    learning_rate: float = 3.0
+    learning_rate: float = 0.1
     momentum: float = 0.9
     perceptual_weight: float = 0.01
     z_limit: float = 1.0
