@@ -21,13 +21,18 @@ Batch = Mapping[str, Tensor]
 
 @dataclass(frozen=True)
 class HeldOut:
-    """One held-out item: RGB uint8 [H, W, 3] each, and the label ids int32 [H, W] where the data has them."""
+    """One held-out item: RGB uint8 [H, W, 3] each.
+
+    Beside them, where the data has such: the label ids int32 [H, W] that were asked for, and the hole, bool [H, W],
+    which is then all of the image that was made.
+    """
 
     name: str
     input_picture: NDArray[np.uint8]
     fake_image: NDArray[np.uint8]
     real_image: NDArray[np.uint8]
     label_map: NDArray[np.int32] | None = None
+    hole: NDArray[np.bool_] | None = None
 
 
 class System(Protocol):

@@ -1,4 +1,4 @@
-"""`scenes` and `untrained`: what measuring and training can begin with."""
+"""`scenes`, `faces`, `textures`, `sketches` and `untrained`: what measuring and training can begin with."""
 
 from pathlib import Path
 from typing import Annotated
@@ -54,6 +54,25 @@ def faces(
     for index in track(range(seed, seed + count), description="drawing", console=console):
         write_face(folder, split, index, side)
     console.print(f"{count} faces in {folder / split}")
+
+
+@app.command()
+def textures(
+    folder: Annotated[Path, typer.Argument(help="data folder to write")],
+    count: Annotated[int, typer.Option(min=1, help="number of pictures")] = 1200,
+    side: Annotated[int, typer.Option(min=64, help="pixels a side")] = 288,
+    seed: Annotated[int, typer.Option(min=0, help="seed of the first picture")] = 0,
+    split: Annotated[str, typer.Option(help="train, val, …")] = "train",
+) -> None:
+    """Write procedural pictures of materials and of scenes made of them, photos to train inpainting with.
+
+    Example: python -m training textures textures --count 1200
+    """
+    from training.data.photo_folder import write_texture
+
+    for index in track(range(seed, seed + count), description="drawing", console=console):
+        write_texture(folder, split, index, side)
+    console.print(f"{count} pictures in {folder / split}")
 
 
 @app.command()

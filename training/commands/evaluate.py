@@ -39,6 +39,9 @@ def evaluate_command(
     derive: Annotated[str | None, typer.Option(help="pix2pix: how inputs are made; default as in training")] = None,
     direction: Annotated[str | None, typer.Option(help="pix2pix: AtoB or BtoA; default as in training")] = None,
     size: Annotated[str | None, typer.Option(help="HEIGHTxWIDTH every item is brought to; default its own")] = None,
+    holes: Annotated[str | None, typer.Option(help="inpainting: kinds of holes; default as in training")] = None,
+    scales: Annotated[str | None, typer.Option(help="inpainting: 1 works at the photo's size alone (default)")] = None,
+    iterations: Annotated[str | None, typer.Option(help="inpainting: swaps at each scale; default 1")] = None,
     segmenter: SegmenterPath = None,
     segmenter_norm: SegmenterNorm = "imagenet",
     segmenter_size: SegmenterSize = "",
@@ -58,6 +61,7 @@ def evaluate_command(
     if page and output is None:
         raise InputError("--page writes files: say where with -o FOLDER")
     given = {"styles": styles, "derive": derive, "direction": direction, "size": size}
+    given |= {"holes": holes, "scales": scales, "iterations": iterations}
     settings = {name: value for name, value in given.items() if value is not None}
     chosen = MeasureOptions(
         segmenter, segmenter_norm, segmenter_size, segmenter_classes, features, features_norm, features_size

@@ -20,6 +20,27 @@ def list_images(folder: Path) -> list[Path]:
     )
 
 
+def find_photos(root: Path, split: str, made_by: str = "textures", expected: str = "photos") -> list[Path]:
+    """The images in `root`/`split`, or in `root` itself where there is no such folder.
+
+    Args:
+        root: data folder.
+        split: part of it.
+        made_by: the command that makes such a folder, for the message.
+        expected: what it should hold, for the message.
+
+    Raises:
+        DataError: there is no folder, or it holds no image.
+    """
+    folder = root / split if (root / split).is_dir() else root
+    if not folder.is_dir():
+        raise DataError(f"data folder {root} does not exist; make one with `python -m training {made_by} {root}`")
+    photos = list_images(folder)
+    if not photos:
+        raise DataError(f"{folder} holds no image; it should hold {expected}")
+    return photos
+
+
 def read_photo(path: Path) -> NDArray[np.uint8]:
     """An image as RGB uint8 [H, W, 3], turned as its EXIF entry says.
 

@@ -10,8 +10,8 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from runtime.errors import DataError
-from training.data import Draw
-from training.data.images import list_images, read_photo, resize_photo
+from training.data import Draw, images
+from training.data.images import read_photo, resize_photo
 from training.data.sketches import STYLES
 
 _LINES_AT = 2  # sketches are drawn this many times larger: their lines are then about one pixel wide
@@ -23,13 +23,7 @@ def find_photos(root: Path, split: str) -> list[Path]:
     Raises:
         DataError: there is no folder, or it holds no image.
     """
-    folder = root / split if (root / split).is_dir() else root
-    if not folder.is_dir():
-        raise DataError(f"data folder {root} does not exist; make one with `python -m training faces {root}`")
-    photos = list_images(folder)
-    if not photos:
-        raise DataError(f"{folder} holds no image; it should hold photos, or joint images with --style stored")
-    return photos
+    return images.find_photos(root, split, "faces", "photos, or joint images with --style stored")
 
 
 class JointImages(Dataset[dict[str, Tensor]]):

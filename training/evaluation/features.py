@@ -1,34 +1,51 @@
-"""Distances in the features of a network that the user brings: per image, and between the two sets of images."""
+"""Distances in the features of a network: per image, and between the two sets of images."""
 
 from collections.abc import Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from runtime.errors import InputError
 from training.evaluation.figures import Measure
-from training.evaluation.onnx_network import OnnxNetwork
 from training.system import HeldOut
 
 Array = NDArray[np.floating[Any]]
 _EPSILON = 1e-10
 
 
-class FeatureDistance(Measure):
-    """Figures from one network: `image_distance` per item, `frechet_distance` of pooled features over all, and
-    `verification_accuracy` in them.
+class FeatureSource(Protocol):
+    """What gives the features, such as an `OnnxNetwork`.
+
+    Attributes:
+        path: the file it comes from, for messages.
     """
 
-    def __init__(self, network: OnnxNetwork) -> None:
+    path: Path
+
+    def __call__(self, photo: NDArray[np.uint8]) -> list[NDArray[Any]]:
+        """uint8 RGB [H, W, 3] → maps [1, C, h, w] or vectors [1, C]."""
+        ...
+
+
+class FeatureDistance(Measure):
+    """Figures from one network: `image_distance` per item, `frechet_distance` of pooled features over all, and
+    `verification_accuracy` in them. Where items have holes, features count as far as they lie in them.
+    """
+
+    def __init__(self, network: FeatureSource) -> None:
         self.network = network
         self.pooled: tuple[list[Array], list[Array]] = ([], [])  # generated, real
 
     def add(self, item: HeldOut) -> dict[str, float]:
         maps = [self._features(image) for image in (item.fake_image, item.real_image)]
+        weights = [_share(item.hole, feature) for feature in maps[0]]
         for pooled, features in zip(self.pooled, maps, strict=True):
-            pooled.append(np.concatenate([feature.mean((1, 2)) for feature in features]))
-        return {"feature_distance": image_distance(*maps)}
+            means = [(feature * share).sum((1, 2)) for feature, share in zip(features, weights, strict=True)]
+            pooled.append(np.concatenate(means))
+        return {"feature_distance": image_distance(maps[0], maps[1], item.hole)}
 
     def generated(self) -> dict[str, float]:
         fake, real = (np.stack(vectors) for vectors in self.pooled)
@@ -73,7 +90,7 @@ def verification_accuracy(fake: Array, real: Array) -> float:
     return float(np.mean(distances.argmin(1) == np.arange(len(fake))))
 
 
-def image_distance(first: Sequence[Array], second: Sequence[Array]) -> float:
+def image_distance(first: Sequence[Array], second: Sequence[Array], hole: NDArray[np.bool_] | None = None) -> float:
     """The form of LPIPS (Zhang et al. 2018, equation 1) with all channels weighted alike.
 
     Each pixel's features are brought to length 1; squared differences are summed over the channels, averaged over the
@@ -82,8 +99,12 @@ def image_distance(first: Sequence[Array], second: Sequence[Array]) -> float:
     Args:
         first: feature maps [C, h, w] of an image, output by output.
         second: those of the other image.
+        hole: [H, W]; a feature counts with the share of its pixels that lie in it. None counts all alike.
     """
-    distances = [np.square(_unit_length(a) - _unit_length(b)).sum(0).mean() for a, b in zip(first, second, strict=True)]
+    distances = [
+        (np.square(_unit_length(a) - _unit_length(b)).sum(0) * _share(hole, a)).sum()
+        for a, b in zip(first, second, strict=True)
+    ]
     return float(np.mean(distances))
 
 
@@ -98,6 +119,15 @@ def frechet_distance(first: Array, second: Array) -> float:
     shared = np.sqrt(np.linalg.eigvalsh(root @ covariances[1] @ root).clip(0)).sum()
     trace = sum(np.trace(c) for c in covariances) - 2 * shared
     return max(0.0, float(np.square(means[0] - means[1]).sum() + trace))
+
+
+def _share(hole: NDArray[np.bool_] | None, features: Array) -> Array:
+    """What each position of maps [C, h, w] weighs, [h, w], together 1."""
+    height, width = features.shape[1:]
+    if hole is None:
+        return np.full((height, width), 1 / (height * width))
+    share = cv2.resize(hole.astype(np.float64), (width, height), interpolation=cv2.INTER_AREA)
+    return np.asarray(share / share.sum())
 
 
 def _unit_length(features: Array) -> Array:

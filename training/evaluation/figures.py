@@ -26,6 +26,10 @@ class Figure:
 FIGURES = {
     "psnr": Figure("PSNR dB", 2, "peak signal-to-noise ratio to the real photo; mean over the items"),
     "ssim": Figure("SSIM", 4, "structural similarity to the real photo, at most 1; mean over the items"),
+    "hole_psnr": Figure(
+        "PSNR dB", 2, "peak signal-to-noise ratio to the real photo inside the hole; mean over the items"
+    ),
+    "hole_ssim": Figure("SSIM", 4, "structural similarity to it, its map averaged over the hole; mean over the items"),
     "sharpness": Figure("sharp.", 3, "mean gradient of lightness, relative to the real photos: below 1 is blurred"),
     "chroma": Figure("chroma", 3, "mean distance from grey in Lab, relative to the real photos: below 1 is greyish"),
     "overlap_l": Figure("∩ L", 3, "overlap of the histograms of lightness with the real photos', at most 1"),

@@ -35,16 +35,17 @@ def write_grid(path: Path, runs: Mapping[str, Path], items: int) -> None:
     chosen = [names[i] for i in sorted({round(x) for x in np.linspace(0, len(names) - 1, items)})]
     lines = [_line([read_photo(folder / name) for folder in runs.values()]) for name in chosen]
     titles = ["input", *runs, "real"]
-    widths = [max(line[column].width for line in lines) for column in range(len(titles))]
+    font = ImageFont.load_default(_FONT_SIZE)
+    named = [round(font.getlength(title)) + 2 * _GAP for title in titles]
+    widths = [max(name, *(line[column].width for line in lines)) for column, name in enumerate(named)]
     page = Image.new("RGB", (sum(widths) + _GAP * (len(widths) + 1), _TITLE_HEIGHT + _height(lines)), "white")
     draw: Any = ImageDraw.Draw(page)
-    font = ImageFont.load_default(_FONT_SIZE)
     left = _GAP
     for column, (title, width) in enumerate(zip(titles, widths, strict=True)):
         draw.text((left + width / 2, _TITLE_HEIGHT / 2), title, "black", font, anchor="mm")
         top = _TITLE_HEIGHT
         for line in lines:
-            page.paste(line[column], (left, top))
+            page.paste(line[column], (left + (width - line[column].width) // 2, top))
             top += line[column].height + _GAP
         left += width + _GAP
     with atomic_path(path) as temporary:
