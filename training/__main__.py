@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.text import Text
 
 from runtime.errors import DivergenceError, Pix2rtError
-from training.commands import ablation, completion, data, evaluate  # noqa: F401  each adds its commands
+from training.commands import ablation, completion, data, evaluate, inpainting  # noqa: F401  each adds its commands
 from training.commands.console import app
 from training.commands.train import add_family
 from training.networks import FAMILIES

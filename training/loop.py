@@ -48,8 +48,8 @@ class Trainer:
         self.optimizers: dict[str, Any] = {}
         self.modules: dict[str, nn.Module] = {}
         for role, module in system.roles.items():
-            trained = [p for p in module.parameters() if p.requires_grad]
-            optimizer = torch.optim.Adam(trained, lr=options.lr, betas=(options.beta1, options.beta2))
+            groups = _parameter_groups(role, module, options)
+            optimizer = torch.optim.Adam(groups, lr=options.lr, betas=(options.beta1, options.beta2))
             self.modules[role], self.optimizers[role] = self.accelerator.prepare(module, optimizer)
         self.step = self._resume()
 
@@ -95,7 +95,7 @@ class Trainer:
         lr = self.options.lr_at(self.step, self.per_epoch)
         for optimizer in self.optimizers.values():
             for group in optimizer.param_groups:
-                group["lr"] = lr
+                group["lr"] = lr * group.get("lr_scale", 1.0)  # states of earlier versions have none
         on_device = {key: value.to(self.accelerator.device, non_blocking=True) for key, value in batch.items()}
         with self.accelerator.autocast():
             return self.system.step(on_device, self.modules, self._update)
@@ -177,6 +177,15 @@ class Trainer:
         )
         progress.update(bar, completed=1.0)
         save_checkpoint(checkpoint, self.folder / CHECKPOINT_FILE)
+
+
+def _parameter_groups(role: str, module: nn.Module, options: LoopOptions) -> list[dict[str, Any]]:
+    """What Adam trains, by the factor on the learning rate."""
+    groups: dict[float, list[nn.Parameter]] = {}
+    for name, parameter in module.named_parameters():
+        if parameter.requires_grad:
+            groups.setdefault(options.lr_scale(f"{role}.{name}"), []).append(parameter)
+    return [{"params": parameters, "lr_scale": scale} for scale, parameters in groups.items()]
 
 
 def _progress(shown: bool) -> Progress:

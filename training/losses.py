@@ -37,6 +37,33 @@ def feature_matching_loss(fake: Sequence[Sequence[Tensor]], real: Sequence[Seque
     return torch.stack(terms).sum() / len(fake)
 
 
+def hole_weights(hole: Tensor, boundary_weight: float) -> Tensor:
+    """M_F of inpainting (section 3.2): 1 in the hole, `boundary_weight` where it meets what is known, 0 outside.
+
+    Args:
+        hole: [N, 1, h, w], 0 or 1 = missing, at the features' resolution.
+        boundary_weight: of the hole's pixels that have a known one among their eight neighbours.
+    """
+    inner = -F.max_pool2d(-hole, 3, stride=1, padding=1)
+    return hole * (boundary_weight + (1 - boundary_weight) * inner)
+
+
+def feature_loss(fake: Tensor, real: Tensor, weights: Tensor | None = None) -> Tensor:
+    """L1 between feature maps [N, C, h, w], as a share of the mean of `real`, which is detached.
+
+    The share makes a weight mean the same for every feature network, whatever the size of its values.
+
+    Args:
+        fake: features.
+        real: of what they should be.
+        weights: [N, 1, h, w] of each pixel; None counts all alike.
+    """
+    real = real.detach().float()
+    distance = (fake.float() - real).abs().mean(1, keepdim=True)
+    mean = distance.mean() if weights is None else (distance * weights).sum() / weights.sum().clamp(min=1)
+    return mean / real.abs().mean().clamp(min=1e-6)
+
+
 def perceptual_loss(fake: Sequence[Tensor], real: Sequence[Tensor]) -> Tensor:
     """Weighted L1 between the VGG19 features relu1_1 … relu5_1 (pix2pixHD section 3.3, reference weights)."""
     terms = [w * F.l1_loss(f, r.detach()) for w, f, r in zip(VGG_WEIGHTS, fake, real, strict=True)]

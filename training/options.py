@@ -53,6 +53,10 @@ class LoopOptions:
         late = step // steps_per_epoch - self.epochs + 1
         return self.lr * min(1.0, 1.0 - max(0, late) / (self.decay_epochs + 1))
 
+    def lr_scale(self, parameter: str) -> float:
+        """Factor on the learning rate of the parameter "<role>.<name>"; for families whose networks learn unequally."""
+        return 1.0
+
 
 def require(condition: bool, message: str) -> None:
     if not condition:

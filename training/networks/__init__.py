@@ -5,7 +5,7 @@ from types import ModuleType
 
 from runtime.errors import CheckpointError
 
-FAMILIES = ("contextual_gan", "pix2pix", "pix2pixhd", "segmenter")
+FAMILIES = ("contextual_gan", "feature_network", "inpainting", "pix2pix", "pix2pixhd", "segmenter")
 
 
 def family_networks(family: str) -> ModuleType:

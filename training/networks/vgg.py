@@ -14,8 +14,8 @@ from training.safe_load import load_state_dict_file
 # Channels of the convolutions up to relu5_1, each followed by a ReLU; 0 is a 2×2 max-pooling.
 _CONFIGURATION = (64, 64, 0, 128, 128, 0, 256, 256, 256, 256, 0, 512, 512, 512, 512, 0, 512)
 _SLICE_ENDS = (2, 7, 12, 21, 30)  # one past relu1_1, relu2_1, relu3_1, relu4_1, relu5_1
-_MEAN = (0.485, 0.456, 0.406)
-_STD = (0.229, 0.224, 0.225)
+MEAN = (0.485, 0.456, 0.406)
+STD = (0.229, 0.224, 0.225)
 
 
 class VGG19Features(nn.Module):
@@ -41,12 +41,12 @@ class VGG19Features(nn.Module):
             nc = width or nc
         self.features = nn.Sequential(*layers)
         self._load(Path(weights))
-        self.register_buffer("mean", torch.tensor(_MEAN).view(1, 3, 1, 1))
-        self.register_buffer("std", torch.tensor(_STD).view(1, 3, 1, 1))
+        self.register_buffer("mean", torch.tensor(MEAN).view(1, 3, 1, 1))
+        self.register_buffer("std", torch.tensor(STD).view(1, 3, 1, 1))
         self.requires_grad_(False).eval()
 
     def _load(self, path: Path) -> None:
-        state = _read(require_file(path, "VGG19 weights"))
+        state = read_weights(path)
         wanted = self.state_dict()
         missing = [name for name, value in wanted.items() if name not in state or state[name].shape != value.shape]
         if missing:
@@ -67,7 +67,13 @@ class VGG19Features(nn.Module):
         return outputs
 
 
-def _read(path: Path) -> dict[str, Tensor]:
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """A state dict file of torchvision, `.pth` or `.safetensors`.
+
+    Raises:
+        MissingFileError, CheckpointError: the file is not there, damaged or no state dict.
+    """
+    require_file(path, "VGG19 weights")
     if path.suffix != ".safetensors":
         return load_state_dict_file(path)
     try:

@@ -1,0 +1,135 @@
+"""Contextual inpainting from image and hole to the completed image: Infer, Match, Translate, at several scales."""
+
+from collections.abc import Mapping
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from cuda_ext.ops import patch_swap
+from training.networks.feature_network import STRIDE
+from training.networks.infer_match_translate import Architecture, build
+from training.networks.smooth_fill import smooth_fill
+
+__all__ = ["Architecture", "Inpainting", "build", "masked_input", "pasted", "shrunk_hole", "tone"]
+
+_TONE = 8  # pixels; architectures take multiples of it only
+
+
+class Inpainting(nn.Module):
+    """The whole inference pipeline (figure 2 and section 3.5 of the paper).
+
+    Image2Feature works at the lowest scale alone. Every scale then matches and translates; the result, enlarged, fills
+    the hole of the next. Not in the paper: the tone stays that of the coarse image. The match looks at directions of
+    features only, and so finds the right texture in the wrong light.
+
+    Args:
+        networks: those of `build`, in evaluation mode.
+        scales: 1 works at the image's size alone, 2 at half of it first, …
+        iterations: times that features are swapped and translated at each scale; more sharpen textures.
+        swap: False leaves out the match: the features of the coarse image are translated as they are.
+    """
+
+    def __init__(
+        self, networks: Mapping[str, nn.Module], scales: int = 2, iterations: int = 1, swap: bool = True
+    ) -> None:
+        super().__init__()
+        if scales < 1 or iterations < 1:
+            raise ValueError(f"scales is {scales} and iterations is {iterations}, expected at least 1 of each")
+        self.image2feature = networks["image2feature"]
+        self.features = networks["features"]
+        self.feature2image = networks["feature2image"]
+        self.scales, self.iterations, self.swap = scales, iterations, swap
+
+    def forward(self, image: Tensor, hole: Tensor) -> Tensor:
+        """Complete images.
+
+        Args:
+            image: [N, 3, H, W] in [−1, 1]; what lies in the hole is not read. H and W are multiples of the
+                architecture's `size_multiple` · 2^(scales − 1).
+            hole: [N, 1, H, W], 0 or 1 = missing.
+
+        Returns:
+            [N, 3, H, W] in [−1, 1], equal to `image` outside the hole.
+        """
+        pyramid = [_shrunk(image, hole, scale) for scale in reversed(range(self.scales))]
+        made = coarse = self.image2feature(masked_input(*pyramid[0]))
+        for index, (known, missing) in enumerate(pyramid):
+            if index:
+                made, coarse = _enlarged(made, 2), _enlarged(coarse, 2)
+            made, coarse = pasted(made, known, missing), pasted(coarse, known, missing)
+            for _ in range(self.iterations):
+                made = pasted(self.translate(made, missing), known, missing)
+                made = pasted(made + tone(coarse) - tone(made), known, missing)
+        return made
+
+    def coarse(self, image: Tensor, hole: Tensor) -> Tensor:
+        """Image2Feature's prediction alone, enlarged to the image's size; arguments and result as of `forward`."""
+        scale = self.scales - 1
+        known, missing = _shrunk(image, hole, scale)
+        made = pasted(self.image2feature(masked_input(known, missing)), known, missing)
+        return pasted(_enlarged(made, 2**scale) if scale else made, image, hole)
+
+    def translate(self, filled: Tensor, hole: Tensor) -> Tensor:
+        """Match and Translate: features, swapped in the hole, back to an image [N, 3, H, W] that is new everywhere."""
+        features = self.features(filled)
+        return self.feature2image(self.match(features, shrunk_hole(hole)) if self.swap else features)
+
+    def match(self, features: Tensor, hole: Tensor) -> Tensor:
+        """Patch-swap of features [N, C, h, w] in hole [N, 1, h, w], which gets their type, as ONNX asks."""
+        return patch_swap(features, hole.to(features.dtype))
+
+    def forward_style(self, image: Tensor, style: Tensor) -> Tensor:
+        """Style transfer: every patch of the image's features becomes the most similar one of the style's.
+
+        Args:
+            image: content, [N, 3, H, W] in [−1, 1].
+            style: [N, 3, H, any width] in [−1, 1].
+
+        Returns:
+            [N, 3, H, W] in [−1, 1].
+        """
+        made = image
+        style_features = self.features(style)
+        for _ in range(self.iterations):
+            features = torch.cat([self.features(made), style_features], 3)
+            width = made.shape[3] // STRIDE
+            is_content = torch.arange(features.shape[3], device=features.device) < width
+            hole = torch.zeros_like(features[:, :1]) + is_content.to(features.dtype)
+            made = self.feature2image(self.match(features, hole)[..., :width])
+        return made
+
+
+def masked_input(image: Tensor, hole: Tensor) -> Tensor:
+    """What Image2Feature sees: the image with its hole filled smoothly, and the hole, [N, 4, H, W]."""
+    return torch.cat([smooth_fill(image, hole), hole], 1)
+
+
+def pasted(made: Tensor, image: Tensor, hole: Tensor) -> Tensor:
+    """`made` in the hole, `image` elsewhere, in the type of `image`."""
+    return torch.where(hole > 0, made.to(image.dtype), image)
+
+
+def tone(image: Tensor) -> Tensor:
+    """The image without whatever is finer than `_TONE` pixels; its sides are multiples of that."""
+    cells = F.avg_pool2d(F.avg_pool2d(image, _TONE), 3, 1, 1, count_include_pad=False)
+    return _enlarged(cells, _TONE)
+
+
+def shrunk_hole(hole: Tensor, factor: int = STRIDE) -> Tensor:
+    """At 1/factor of the size; a pixel is missing where any of those it stands for is."""
+    return F.max_pool2d(hole, factor)
+
+
+def _shrunk(image: Tensor, hole: Tensor, scale: int) -> tuple[Tensor, Tensor]:
+    """Image and hole halved `scale` times.
+
+    A plain mean does: where it would mix known and missing pixels, the shrunk hole covers it.
+    """
+    if scale == 0:
+        return image, hole
+    return F.avg_pool2d(image, 2**scale), shrunk_hole(hole, 2**scale)
+
+
+def _enlarged(image: Tensor, factor: int) -> Tensor:
+    return F.interpolate(image, scale_factor=float(factor), mode="bilinear", align_corners=False)
