@@ -35,6 +35,10 @@ _ONNX_EXAMPLES = """
 `python -m export onnx city.safetensors --dynamic -o city.any_size.onnx`
 
 `python -m export onnx facades.safetensors --size 256x256 --normalization running-stats -o facades.onnx`
+
+`python -m export onnx holes.safetensors --size 512x512 --iterations 2 -o inpaint.onnx`
+
+`python -m export onnx holes.safetensors --size 512x512 --style-transfer -o restyle.onnx`
 """
 _ENGINE_EXAMPLES = """
 **Examples**: `python -m export engine city.fp16.onnx -o city.engine`
@@ -113,6 +117,16 @@ def onnx(
     stochastic: Annotated[
         bool, typer.Option("--stochastic", help="pix2pix: dropout acts, with a seed for every image.")
     ] = False,
+    scales: Annotated[
+        int | None,
+        typer.Option(help="Inpainting: resolutions, each twice the last; by default from a side of 256 pixels up."),
+    ] = None,
+    iterations: Annotated[
+        int | None, typer.Option(help="Inpainting: matches at each resolution; more sharpen textures. 1 by default.")
+    ] = None,
+    style_transfer: Annotated[
+        bool, typer.Option("--style-transfer", help="Inpainting: repaint in the style of a second image instead.")
+    ] = False,
     baseline: Annotated[
         bool, typer.Option("--baseline", help="The naive export with float input, to measure against.")
     ] = False,
@@ -131,6 +145,9 @@ def onnx(
             baseline=baseline,
             normalization=normalization,
             stochastic=stochastic,
+            scales=scales,
+            iterations=iterations,
+            style_transfer=style_transfer,
             report=report,
         )
     from export.tables import engine_table

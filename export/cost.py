@@ -1,7 +1,10 @@
-"""What one run of a graph costs, counted on the graph itself: multiply-adds and the memory its tensors need at once."""
+"""What one run of a graph costs, counted on the graph itself: multiply-adds and the memory its tensors need at once.
+
+How much work patch-swap is depends on the hole; it is counted for one of a quarter of the area.
+"""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -10,6 +13,7 @@ import onnx_ir
 import onnxscript.optimizer
 from onnx import TensorProto
 
+from cuda_ext.onnx_functions import DOMAIN
 from runtime.errors import ExportError
 from runtime.spec import Cost
 
@@ -22,30 +26,56 @@ def cost_of(
     """Count the work of one run with inputs of these shapes.
 
     Args:
-        model: without custom operators.
+        model: without custom operators other than patch-swap's.
         shapes: of every input, all sizes known.
         size: (H, W) of the image, for the record.
         parameters: of the network as trained, for the record.
     """
-    graph = _inferred(model, shapes).graph
+    plain, matches = _without_patch_swap(model.graph.node)
+    graph = _inferred(model, plain, shapes).graph
     bytes_per_value = _tensor_bytes(graph)
     dims = {value.name: _dims(value) for value in (*graph.value_info, *graph.input, *graph.output)}
     dims |= {constant.name: tuple(constant.dims) for constant in graph.initializer}
     _require_shapes(graph, dims)
     return Cost(
         size=size,
-        macs=sum(_macs(node, dims) for node in graph.node),
+        macs=sum(_macs(node, dims) for node in graph.node) + sum(_match_macs(dims[name]) for name in matches),
         parameters=parameters,
         weight_bytes=sum(_constant_bytes(constant) for constant in model.graph.initializer),
         activation_bytes=_peak_bytes(graph, bytes_per_value, set(shapes)),
     )
 
 
-def _inferred(model: onnx.ModelProto, shapes: Mapping[str, tuple[int, ...]]) -> onnx.ModelProto:
-    """The model without its weights' values, and with the shape of every tensor."""
+def _without_patch_swap(nodes: Iterable[onnx.NodeProto]) -> tuple[list[onnx.NodeProto], list[str]]:
+    """The nodes with standard ones of the same result shapes in the place of patch-swap's, and the maps it matches."""
+    plain, matched = [], []
+    for node in nodes:
+        if node.domain != DOMAIN:
+            plain.append(node)
+        elif node.op_type == "PatchMatch":
+            matched.append(node.input[0])
+            (match,) = node.output
+            plain.append(onnx.helper.make_node("ArgMax", [node.input[1]], [f"{match}_64"], axis=1, keepdims=0))
+            plain.append(onnx.helper.make_node("Cast", [f"{match}_64"], [match], to=TensorProto.INT32))
+        else:
+            plain.append(onnx.helper.make_node("Abs", [node.input[0]], list(node.output)))
+    return plain, matched
+
+
+def _match_macs(features: tuple[int, ...]) -> int:
+    """A product for each pair of a missing and a known pixel of each image."""
+    count, channels, height, width = features
+    missing = height * width // 4
+    return count * channels * missing * (height * width - missing)
+
+
+def _inferred(
+    model: onnx.ModelProto, nodes: list[onnx.NodeProto], shapes: Mapping[str, tuple[int, ...]]
+) -> onnx.ModelProto:
+    """The model of other nodes without its weights' values, and with the shape of every tensor."""
     light = onnx.ModelProto(ir_version=model.ir_version, opset_import=model.opset_import)
     light.graph.name = model.graph.name
-    light.graph.node.extend(model.graph.node)
+    light.graph.node.extend(nodes)
     light.graph.output.extend(_named_axes_dropped(value) for value in model.graph.output)
     for value in model.graph.input:
         light.graph.input.append(

@@ -141,3 +141,33 @@ def to_half(network: nn.Module) -> None:
                 setattr(module, name, Float32Norm(child))
         for name, weight in list(module.named_parameters(recurse=False)):
             setattr(module, name, nn.Parameter(weight.half(), requires_grad=False))
+
+
+class HalfInput(nn.Module):
+    """A layer of float16 weights that takes any floating type."""
+
+    def __init__(self, layer: nn.Module) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, x: Tensor) -> Tensor:
+        result: Tensor = self.layer(x.to(torch.float16))
+        return result
+
+
+class Float32Tanh(nn.Module):
+    """tanh in float32 of any floating type."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.tanh(x.to(torch.float32))
+
+
+def to_half_inside(network: nn.Module) -> None:
+    """`to_half`, in place, for a network between float32 maps: its first convolution casts, its tanh is in float32."""
+    sequences = [layers for layers in network.modules() if isinstance(layers, nn.Sequential)]
+    front = next(layers for layers in sequences if isinstance(layers[0], nn.Conv2d))
+    front[0] = HalfInput(front[0])
+    for layers in sequences:
+        if isinstance(layers[-1], nn.Tanh):
+            layers[-1] = Float32Tanh()
+    to_half(network)

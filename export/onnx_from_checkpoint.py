@@ -1,25 +1,20 @@
 """Checkpoint → self-describing ONNX engine, compared with the checkpoint before it gets its name."""
 
 import gc
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import onnx
 import torch
-from numpy.typing import NDArray
 from torch import nn
 
 from export.cost import cost_of
-from export.inference_modules import Graph, Request, family_graphs
-from export.parity import Parity, compare_all, worst
+from export.gate import Example, make_examples, run_gate
+from export.inference_modules import Graph, Request, family_graphs, refuse_foreign_options
 from export.torch_to_onnx import static_tensors, torch_to_onnx
 from runtime.errors import ExportError
 from runtime.files import atomic_path
-from runtime.onnx_engine import OnnxEngine
-from runtime.onnx_metadata import read_spec
 from runtime.spec import SPEC_KEY, EngineSpec
 from runtime.version import __version__
 from training.checkpoint import Checkpoint, load_checkpoint, sha256_of
@@ -27,20 +22,9 @@ from training.networks.normalization import MODES
 
 PRECISIONS = ("fp32", "fp16")
 MAX_SIDE = 16384
-_MANY_PIXELS = 512 * 1024  # above it, one example has to do
-_SMALL_SIDE = 32
 _DYNAMIC_COST_SIZE = 512
-_SEED = 20261121
 
 Report = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class Example:
-    """Inputs and what the checkpoint makes of them."""
-
-    inputs: Mapping[str, NDArray[Any]]
-    expected: Mapping[str, NDArray[Any]]
 
 
 @dataclass(frozen=True)
@@ -60,6 +44,9 @@ def export_onnx(
     baseline: bool = False,
     normalization: str | None = None,
     stochastic: bool = False,
+    scales: int | None = None,
+    iterations: int | None = None,
+    style_transfer: bool = False,
     report: Report = lambda step: None,
 ) -> list[Exported]:
     """Write every engine of a checkpoint: `output`, and beside it `NAME.encoder.onnx` where there is an encoder.
@@ -72,6 +59,9 @@ def export_onnx(
         baseline: the plain network with float input instead, as a yardstick for benchmarks.
         normalization: whose statistics BatchNorm uses, one of `MODES`; None for what the checkpoint says.
         stochastic: pix2pix: dropout acts, as the seeds in the input `seed` say.
+        scales: inpainting: see `Request`; None for what suits the size.
+        iterations: inpainting: see `Request`; None for one.
+        style_transfer: inpainting: repaint in the style of a second image instead.
         report: called with the name of each step as it starts.
 
     Raises:
@@ -82,7 +72,7 @@ def export_onnx(
     output = Path(output)
     report("read checkpoint")
     checkpoint = load_checkpoint(checkpoint_path)
-    request = Request(size, precision, stochastic)
+    request = Request(size, precision, stochastic, scales, iterations, style_transfer)
     _check_request(request, output, baseline, normalization)
     checkpoint.normalization = normalization or checkpoint.normalization
     graphs = graphs_of(checkpoint, request, baseline)
@@ -99,7 +89,7 @@ def export_onnx(
         report(f"{graph.kind}: trace")
         model = torch_to_onnx(graph, size)
         spec = _spec_of(graph, model, size, family, normalization, precision, digest)
-        del graph
+        del graph  # and its networks, unless an example still asks them
         gc.collect()
         exported.append(Exported(path, _write(model, spec, examples, path, report)))
     return exported
@@ -113,11 +103,12 @@ def graphs_of(checkpoint: Checkpoint, request: Request, baseline: bool = False) 
         ExportError: a weight is not finite, or the family has no engines.
     """
     family = family_graphs(checkpoint.family)
+    refuse_foreign_options(request, family, checkpoint.family)
     networks = checkpoint.build()
     for network, module in networks.items():
         _check_finite(network, module)
     if baseline:
-        return [family.baseline(checkpoint, networks)]
+        return [family.baseline(checkpoint, networks, request)]
     graphs: list[Graph] = family.engines(checkpoint, networks, request)
     return graphs
 
@@ -137,34 +128,6 @@ def check_size(graph: Graph, size: tuple[int, int] | None) -> None:
             f"--size {size[0]}x{size[1]}: height and width must be multiples of {multiple} from {smallest} to "
             f"{largest} for this network; the nearest that fits is {nearest[0]}x{nearest[1]}"
         )
-
-
-def make_examples(graph: Graph, size: tuple[int, int] | None) -> list[Example]:
-    """Examples for the gate: at the engine's size; where it is free, two sizes, one of them with two images."""
-    rng = np.random.default_rng(_SEED)
-    examples = []
-    for count, height, width in _example_shapes(graph, size):
-        inputs = graph.examples(count, height, width, rng)
-        examples.append(Example(inputs, graph.reference(inputs)))
-    return examples
-
-
-def _example_shapes(graph: Graph, size: tuple[int, int] | None) -> list[tuple[int, int, int]]:
-    if size:
-        return [(1, *size)] * (1 if size[0] * size[1] >= _MANY_PIXELS else 3)
-    m = graph.size_multiple
-    side = max(graph.smallest_side, -(-_SMALL_SIDE // m) * m)
-    return [(2, side, side + m), (1, 2 * side, side)]
-
-
-def run_gate(path: Path, examples: Iterable[Example], precision: str) -> Parity:
-    """Run the engine file on the examples.
-
-    Raises:
-        ParityError: it does not reproduce the checkpoint.
-    """
-    engine = OnnxEngine(path, read_spec(path), "cpu", threads=None)
-    return worst(compare_all(example.expected, engine.run(example.inputs), precision) for example in examples)
 
 
 def _write(model: onnx.ModelProto, spec: EngineSpec, examples: list[Example], path: Path, report: Report) -> EngineSpec:
@@ -208,6 +171,7 @@ def _spec_of(
         precision=precision,
         cost=cost_of(model, shapes, cost_size, graph.parameters),  # type: ignore[arg-type]
         checkpoint_sha256=digest,
+        options=graph.options,
         versions={"pix2rt": __version__, "torch": torch.__version__, "onnx": onnx.__version__},
     )
 

@@ -10,6 +10,7 @@ import onnx_ir
 import torch
 from torch import Tensor
 
+from cuda_ext.onnx_functions import add_functions, translations
 from export.inference_modules import MAX_INSTANCES, Graph
 from runtime.errors import ExportError
 from runtime.spec import TensorSpec
@@ -38,6 +39,7 @@ def torch_to_onnx(graph: Graph, size: tuple[int, int] | None) -> onnx.ModelProto
     if graph.fake_image:
         _name_last_tanh(program.model, "fake_image")
     model = program.model_proto
+    add_functions(model)
     _declare(model.graph.input, static_tensors(graph.inputs, size))
     _declare(model.graph.output, static_tensors(graph.outputs, size))
     return model
@@ -64,6 +66,7 @@ def _trace(graph: Graph, size: tuple[int, int] | None) -> torch.onnx.ONNXProgram
             output_names=[tensor.name for tensor in graph.outputs],
             opset_version=OPSET,
             dynamo=True,
+            custom_translation_table=translations(),
             verbose=False,
             dynamic_shapes=None if size else _dynamic_shapes(graph),
         )

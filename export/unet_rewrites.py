@@ -1,11 +1,13 @@
 """Faster forms of a U-Net's layers on a CPU: 4×4 convolutions of stride 2, down and up, and the levels of one pixel."""
 
+from collections.abc import Callable
 from typing import cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from export.network_rewrites import inference_copy
 from training.networks.unet import UNet
 
 # Of a transposed convolution with kernel 4, stride 2, padding 1: output pixel 2i + a is the sum over two input pixels,
@@ -17,6 +19,8 @@ _TAPS: dict[tuple[int, int], tuple[tuple[int, ...], ...]] = {(4, 1): ((3, 1), (2
 # weights that Winograd's form has cost less than the products it saves.
 _SLOWER_AT = range(5, 64)
 _WINOGRAD_FROM = 256
+_FEW_WEIGHTS_FROM = 4096
+_FEW_CHANNELS = 4
 
 
 class PhasedConvTranspose(nn.Module):
@@ -104,11 +108,54 @@ def speed_up_transposed_convs(unet: UNet, size: tuple[int, int] | None) -> None:
     for block, layers in enumerate(cast("list[nn.Sequential]", list(unet.up))):
         level = len(unet.down) - block
         pixels = (height >> level) * (width >> level)
-        up = cast("nn.ConvTranspose2d", layers[1])
-        if pixels >= _WINOGRAD_FROM and block:  # the innermost map's height may be odd
-            layers[1] = WinogradConvTranspose(up)
-        elif pixels not in _SLOWER_AT:
-            layers[1] = PhasedConvTranspose(up)
+        # The innermost map's height may be odd.
+        layers[1] = faster_conv_transpose(cast("nn.ConvTranspose2d", layers[1]), pixels, has_even_height=block > 0)
+
+
+def speed_up_by_shape(network: nn.Module, usual: tuple[int, ...], least: tuple[int, ...]) -> None:
+    """Replace, in place, every transposed convolution of a network by the form that is fastest on its map.
+
+    All have kernel 4 and stride 2. Those to an image stay: three channels leave most of a vector register idle, however
+    they are computed. Winograd's form is for large maps alone, which have few weights.
+
+    Args:
+        network: takes one tensor.
+        usual: shape of the tensor that the forms are chosen for.
+        least: of the smallest that it takes; heights that are even there are even in every multiple.
+    """
+    usual_sizes, least_sizes = (_input_sizes(network, shape) for shape in (usual, least))
+    for path, layers in list(network.named_modules()):
+        for name, up in list(layers.named_children()):
+            if isinstance(up, nn.ConvTranspose2d) and up.out_channels > _FEW_CHANNELS:
+                where = f"{path}.{name}" if path else name
+                height, width = usual_sizes[where]
+                has_even_height = least_sizes[where][0] % 2 == 0
+                setattr(layers, name, faster_conv_transpose(up, height * width, has_even_height, _FEW_WEIGHTS_FROM))
+
+
+def _input_sizes(network: nn.Module, shape: tuple[int, ...]) -> dict[str, tuple[int, int]]:
+    """(H, W) of what each transposed convolution of a network gets, by its name."""
+    shapes = inference_copy(network).to("meta")
+    sizes: dict[str, tuple[int, int]] = {}
+
+    def record(name: str) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
+        return lambda module, inputs: sizes.update({name: (inputs[0].shape[2], inputs[0].shape[3])})
+
+    for name, module in shapes.named_modules():
+        if isinstance(module, nn.ConvTranspose2d):
+            module.register_forward_pre_hook(record(name))
+    with torch.no_grad():
+        shapes(torch.empty(shape, device="meta"))
+    return sizes
+
+
+def faster_conv_transpose(
+    up: nn.ConvTranspose2d, pixels: int, has_even_height: bool, winograd_from: int = _WINOGRAD_FROM
+) -> nn.Module:
+    """The form of a transposed convolution, kernel 4 and stride 2, that is fastest on an input map of `pixels`."""
+    if pixels >= winograd_from and has_even_height:
+        return WinogradConvTranspose(up)
+    return up if pixels in _SLOWER_AT else PhasedConvTranspose(up)
 
 
 def trim_innermost(unet: UNet, size: tuple[int, int]) -> None:

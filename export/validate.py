@@ -3,8 +3,9 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from export.inference_modules import Graph, Request
-from export.onnx_from_checkpoint import Report, graphs_of, make_examples, run_gate
+from export.gate import make_examples, run_gate
+from export.inference_modules import Graph, request_of
+from export.onnx_from_checkpoint import Report, graphs_of
 from export.parity import Parity
 from export.torch_to_onnx import static_tensors
 from runtime.errors import ExportError, ParityError
@@ -60,9 +61,8 @@ def _row(checkpoint: Checkpoint, path: Path, spec: EngineSpec) -> ParityRow:
 
 
 def _graph_of(checkpoint: Checkpoint, path: Path, spec: EngineSpec) -> Graph:
-    request = Request(spec.size, spec.precision, stochastic=spec.input("seed") is not None)
     checkpoint = replace(checkpoint, normalization=spec.normalization)
-    graphs = graphs_of(checkpoint, request, baseline=spec.kind == "baseline")
+    graphs = graphs_of(checkpoint, request_of(spec), baseline=spec.kind == "baseline")
     for graph in graphs:
         if graph.kind == spec.kind:
             return graph

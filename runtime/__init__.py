@@ -1,14 +1,23 @@
 """Runs pix2rt engines: label map or image in, image out.
 
-`Synthesizer` runs a generator of label maps, `Translator` one of images, `SketchCompleter` searches the photo of a
-sketch, `StyleEncoder` reads styles out of a photo; every error derives from `Pix2rtError`.
+`Synthesizer` runs a generator of label maps, `Translator` one of images, `Inpainter` fills holes, `SketchCompleter`
+searches the photo of a sketch, `StyleEncoder` reads styles out of a photo; every error derives from `Pix2rtError`.
 """
 
 from runtime.errors import Pix2rtError
+from runtime.inpainter import Inpainter
 from runtime.sketch_completer import SketchCompleter
 from runtime.style_encoder import StyleEncoder
 from runtime.synthesizer import Synthesizer
 from runtime.translator import Translator
 from runtime.version import __version__
 
-__all__ = ["Pix2rtError", "SketchCompleter", "StyleEncoder", "Synthesizer", "Translator", "__version__"]
+__all__ = [
+    "Inpainter",
+    "Pix2rtError",
+    "SketchCompleter",
+    "StyleEncoder",
+    "Synthesizer",
+    "Translator",
+    "__version__",
+]

@@ -8,6 +8,7 @@ from runtime.commands.bench import bench
 from runtime.commands.complete import complete
 from runtime.commands.demo import demo
 from runtime.commands.info import info
+from runtime.commands.inpaint import inpaint
 from runtime.commands.synthesize import synthesize
 from runtime.commands.translate import translate
 from runtime.console import Commands
@@ -34,11 +35,13 @@ def _options(
 
     Example: `pix2rt translate edges2photo.onnx sketches/ -o photos`
 
+    Example: `pix2rt inpaint scenes.onnx photos/ masks/ -o filled`
+
     Example: `pix2rt complete faces.onnx sketch.png -o photo.png`
     """
 
 
-for _command in (synthesize, translate, complete, info, bench, demo):
+for _command in (synthesize, translate, inpaint, complete, info, bench, demo):
     app.command()(_command)
 
 

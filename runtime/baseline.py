@@ -1,7 +1,8 @@
 """The plain float export of a generator, driven as its users' scripts drive it. For comparisons only.
 
 The network's input is float32 [1, C, H, W], built here on the host: the channels [one-hot classes][edges][style
-features], or an image in [−1, 1]. Its output is float32 [1, Cout, H, W] in [−1, 1].
+features], or an image in [−1, 1], with an inpainter's hole as float32 [1, 1, H, W] beside it. Its output is float32
+[1, Cout, H, W] in [−1, 1].
 """
 
 import os
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime.errors import EngineFormatError
+from runtime.inpainter import Inpainter
 from runtime.rendering import require_output
 from runtime.spec import EngineSpec
 from runtime.synthesizer import Scene, Synthesizer
@@ -76,6 +78,8 @@ class BaselineTranslator(Translator):
     def __init__(self, path: str | os.PathLike[str], device: str = "auto", threads: int | None = None) -> None:
         super().__init__(path, device, threads)
         _require_class_table(self._path, self.spec, wanted=False)
+        if self.spec.input("hole"):
+            raise EngineFormatError(f"engine {path} is a baseline with a hole; give it to BaselineInpainter")
 
     def _channels(self) -> tuple[int, int]:
         channels = (self.spec.inputs[0].shape[1], self.spec.outputs[0].shape[1])
@@ -86,6 +90,23 @@ class BaselineTranslator(Translator):
         output = self._engine.run({"input": encoded})["output"]
         require_output(self._path, "output", output, None, (len(images), self.output_nc, *images.shape[1:3]))
         return np.stack([to_bytes(image) for image in output])
+
+
+class BaselineInpainter(Inpainter):
+    """`Inpainter` for a plain float engine: same arguments, same checks, same result."""
+
+    _kind = "baseline"
+
+    def __init__(self, path: str | os.PathLike[str], device: str = "auto", threads: int | None = None) -> None:
+        super().__init__(path, device, threads)
+        if self.spec.input("hole") is None:
+            raise EngineFormatError(f"engine {path} is a baseline without a hole; give it to BaselineTranslator")
+
+    def _render(self, images: NDArray[np.uint8], masks: NDArray[np.uint8], style: NDArray[np.uint8] | None) -> Any:
+        encoded = np.ascontiguousarray(np.moveaxis(images, -1, 1).astype(np.float32) / 127.5 - 1)
+        output = self._engine.run({"input": encoded, "hole": masks[:, None].astype(np.float32)})["output"]
+        require_output(self._path, "output", output, None, encoded.shape)
+        return np.where(masks[..., None] > 0, np.stack([to_bytes(image) for image in output]), images)
 
 
 def _require_class_table(path: str, spec: EngineSpec, *, wanted: bool) -> None:

@@ -47,7 +47,7 @@ def input_from_files(
 
 
 def input_from_image(spec: EngineSpec, path: Path, notify: Callable[[str], None]) -> BenchInput:
-    """The caller's image, for a translator, its baseline or a style encoder."""
+    """The caller's image, for every engine but those with a class table; an inpainter gets a hole in the middle."""
     image = read_translation_input(path, input_nc(spec), lambda sentence: notify(f"{path}: {sentence}"))
     return BenchInput(_image_arrays(spec, image), path.name)
 
@@ -87,7 +87,17 @@ def _blocks(size: tuple[int, int], count: int) -> NDArray[Any]:
     return resize_nearest(np.arange(_BLOCKS**2, dtype=np.int32).reshape(_BLOCKS, _BLOCKS) % count, size)
 
 
+def _middle_hole(size: tuple[int, int]) -> NDArray[np.uint8]:
+    """uint8 [H, W], 255 = missing: a quarter of the area."""
+    hole = np.zeros(size, np.uint8)
+    hole[size[0] // 4 : size[0] // 4 + size[0] // 2, size[1] // 4 : size[1] // 4 + size[1] // 2] = 255
+    return hole
+
+
 def _image_arrays(spec: EngineSpec, image: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:
+    if spec.input("hole_mask") or spec.input("hole"):
+        arrays = {"image": image, "hole_mask": _middle_hole((image.shape[0], image.shape[1]))}
+        return arrays | ({"style": image[::-1].copy()} if spec.input("style_image") else {})
     if spec.kind != "style_encoder":
         return {"image": image}
     return {"photo": image, "regions": _blocks((image.shape[0], image.shape[1]), _BLOCKS**2)}

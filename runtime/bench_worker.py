@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.baseline import BaselineSynthesizer, BaselineTranslator
+from runtime.baseline import BaselineInpainter, BaselineSynthesizer, BaselineTranslator
 from runtime.engine import engine_spec
 from runtime.errors import DeviceError, InputError, Pix2rtError
+from runtime.inpainter import Inpainter
 from runtime.sketch_completer import SketchCompleter
 from runtime.spec import EngineSpec
 from runtime.style_encoder import StyleEncoder
@@ -30,7 +31,8 @@ class BenchInput:
 
     Attributes:
         arrays: by the names that the runners' `run` gives them, all [H, W, …]: "label_map" and "inst_map" for a
-            synthesizer, "image" for a translator or a whole search, "photo" and "regions" for a style encoder.
+            synthesizer, "image" for a translator or a whole search, "image", "hole_mask" and where it uses one "style"
+            for an inpainter, "photo" and "regions" for a style encoder.
         source: where they come from, for the report.
     """
 
@@ -142,6 +144,14 @@ def open_runner(
         _require_arrays(path, scene, "image")
         completer = SketchCompleter(path, device, threads)
         return spec, completer.device, lambda: completer.run(scene.arrays["image"], stop_early=False)
+    if spec.input("hole_mask") or spec.input("hole"):
+        _require_arrays(path, scene, "image", "hole_mask")
+        inpainter = (BaselineInpainter if is_baseline else Inpainter)(path, device, threads)
+        return (
+            spec,
+            inpainter.device,
+            lambda: inpainter.run(arrays["image"], arrays["hole_mask"], style=arrays.get("style")),
+        )
     if spec.labels is None:
         _require_arrays(path, scene, "image")
         translator = (BaselineTranslator if is_baseline else Translator)(path, device, threads)

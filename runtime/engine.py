@@ -19,6 +19,7 @@ _INPUTS: dict[str, dict[str, tuple[str, int]]] = {
     "synthesizer": {"label_map": ("uint8", 3), "inst_map": ("int32", 3), "styles": ("float32", 3)},
     "style_encoder": {"image": ("uint8", 4)},
     "translator": {"image": ("uint8", 4), "seed": ("int32", 1)},
+    "inpainter": {"image": ("uint8", 4), "hole_mask": ("uint8", 3), "style_image": ("uint8", 4)},
     "sketch": {
         "observed": ("uint8", 4),
         "known_mask": ("uint8", 3),
@@ -29,12 +30,13 @@ _INPUTS: dict[str, dict[str, tuple[str, int]]] = {
         "perceptual_weight": ("float32", 1),
         "z_limit": ("float32", 1),
     },
-    "baseline": {"input": ("float32", 4)},
+    "baseline": {"input": ("float32", 4), "hole": ("float32", 4)},
 }
 _OUTPUTS = {
     "synthesizer": {"image": ("uint8", 4)},
     "style_encoder": {"feat_map": ("float32", 4)},
     "translator": {"translation": ("uint8", 4)},
+    "inpainter": {"completed": ("uint8", 4)},
     "sketch": {
         "next_z": ("float32", 2),
         "next_velocity": ("float32", 2),
@@ -46,6 +48,7 @@ _OUTPUTS = {
 }
 _CHANNEL_AXIS = {"uint8": 3, "float32": 1}  # of images: bytes lie as [N, H, W, C], floats as [N, C, H, W]
 _NORMALIZATIONS = ("per-image", "running-stats", "batch-stats")
+_RGB = 3
 _MAX_ELEMENTS = 2**31  # of a tensor: a bound on what a file can make this process allocate
 
 
@@ -163,8 +166,10 @@ def _require_sense(path: Path, spec: EngineSpec) -> None:
         if not _fits(tensor, spec):
             raise _tampered(path, f"input {tensor.name} of {list(tensor.shape)} for size {spec.size}")
     _require_styles(path, spec)
-    if spec.kind == "translator" or (spec.kind == "baseline" and spec.labels is None):
+    if spec.kind in ("translator", "inpainter") or (spec.kind == "baseline" and spec.labels is None):
         _require_translation(path, spec)
+    if spec.kind == "inpainter":
+        _require_completed_image(path, spec)
 
 
 def _fits(tensor: TensorSpec, spec: EngineSpec) -> bool:
@@ -180,7 +185,7 @@ def _fits(tensor: TensorSpec, spec: EngineSpec) -> bool:
 
 def _sides(tensor: TensorSpec) -> tuple[int | str, ...]:
     """The axes H and W of an image or map."""
-    first = 2 if tensor.name in ("input", "output") else 1  # [N, C, H, W], the others [N, H, W, …]
+    first = 2 if tensor.name in ("input", "hole", "output") else 1  # [N, C, H, W], the others [N, H, W, …]
     return tensor.shape[first : first + 2]
 
 
@@ -201,6 +206,15 @@ def _require_translation(path: Path, spec: EngineSpec) -> None:
             raise _tampered(path, f"{tensor.name} has {channels} channels")
     if spec.normalization not in _NORMALIZATIONS:
         raise _tampered(path, f"normalization {spec.normalization!r}, known are {', '.join(_NORMALIZATIONS)}")
+
+
+def _require_completed_image(path: Path, spec: EngineSpec) -> None:
+    """A hole mask goes in beside the image, and all images are RGB."""
+    if spec.input("hole_mask") is None:
+        raise _tampered(path, "an inpainter without hole_mask")
+    for tensor in (*spec.inputs, *spec.outputs):
+        if tensor.name != "hole_mask" and tensor.shape[3] != _RGB:
+            raise _tampered(path, f"{tensor.name} has {tensor.shape[3]} channels, expected {_RGB}")
 
 
 def _require_completion(path: Path, spec: EngineSpec) -> None:

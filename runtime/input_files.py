@@ -1,4 +1,4 @@
-"""Which files a command means: label maps and images in folders, instance maps, a video, the results' names."""
+"""Which files a command means: label maps and images in folders, their mates, a video, the results' names."""
 
 import re
 from collections.abc import Sequence
@@ -90,6 +90,31 @@ def match_instances(label_maps: Sequence[Path], instances: Path) -> list[Path]:
     for file in _pngs(instances, _INSTANCE_IDS):
         partners.setdefault(_scene_name(file), []).append(file)
     return [_only_partner(file, partners.get(_scene_name(file), []), instances) for file in label_maps]
+
+
+def match_masks(images: Sequence[Path], masks: Path) -> list[Path]:
+    """The mask of every image: the one file for all, or of a folder the picture with the image's stem.
+
+    Raises:
+        MissingFileError: nothing is there, or an image finds no mask.
+        InputError: several masks for one image.
+    """
+    if not masks.is_dir():
+        return [require_file(masks, "mask")] * len(images)
+    by_stem: dict[str, list[Path]] = {}
+    for file in _files_with(masks, IMAGE_SUFFIXES):
+        by_stem.setdefault(file.stem, []).append(file)
+    missing = [image for image in images if image.stem not in by_stem]
+    if missing:
+        others = f" (nor have {len(missing) - 1} other images)" if len(missing) > 1 else ""
+        raise MissingFileError(
+            f"image {missing[0]} has no mask in {masks}{others}; expected {missing[0].stem}.png there, or give one "
+            "mask file for all"
+        )
+    for image in images:
+        if len(by_stem[image.stem]) > 1:
+            raise InputError(f"image {image} has several masks: {', '.join(map(str, by_stem[image.stem]))}; keep one")
+    return [by_stem[image.stem][0] for image in images]
 
 
 def output_paths(

@@ -76,6 +76,7 @@ class EngineSpec:
             ("running-stats"), or those of all images of a call ("batch-stats").
         precision: "fp32" or "fp16".
         parity: figures of the gate that compared checkpoint and engine at export.
+        options: numbers that were chosen at export and that no tensor shows: "scales" and "iterations" of inpainting.
         checkpoint_sha256: of the checkpoint file the engine was made from.
         versions: of pix2rt, torch and onnx at export.
         cost: work of one image.
@@ -94,6 +95,7 @@ class EngineSpec:
     precision: str
     cost: Cost
     parity: Mapping[str, float] = field(default_factory=dict)
+    options: Mapping[str, int] = field(default_factory=dict)
     checkpoint_sha256: str = ""
     versions: Mapping[str, str] = field(default_factory=dict)
 
@@ -161,6 +163,7 @@ def _spec_from(document: Mapping[str, Any]) -> EngineSpec:
         precision=str(document["precision"]),
         cost=_cost(document["cost"]),
         parity={str(key): float(value) for key, value in document["parity"].items()},
+        options={str(key): int(value) for key, value in document.get("options", {}).items()},
         checkpoint_sha256=str(document["checkpoint_sha256"]),
         versions={str(key): str(value) for key, value in document["versions"].items()},
     )

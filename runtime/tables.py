@@ -44,6 +44,7 @@ def _facts(path: str, spec: EngineSpec) -> Table:
         "made with": ", ".join(f"{name} {version}" for name, version in spec.versions.items()),
         "checkpoint": spec.checkpoint_sha256,
     }
+    facts |= {name: str(value) for name, value in spec.options.items()}
     table = Table(title=path, title_justify="left", show_header=False)
     for name, value in facts.items():
         table.add_row(name, Text(value))

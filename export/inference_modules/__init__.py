@@ -1,8 +1,8 @@
 """What a family offers to export: its networks wrapped so that bytes go in and bytes come out. One file a family."""
 
 import importlib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any
 
@@ -13,12 +13,16 @@ from torch import nn
 
 from runtime.errors import ExportError
 from runtime.labels import LabelSpec
-from runtime.spec import StyleBank, TensorSpec
+from runtime.spec import EngineSpec, StyleBank, TensorSpec
 
-FAMILIES = ("contextual_gan", "pix2pix", "pix2pixhd", "segmenter")
+FAMILIES = ("contextual_gan", "feature_network", "inpainting", "pix2pix", "pix2pixhd", "segmenter")
 MAX_INSTANCES = 1024  # rows of `styles` (axis K) of a static engine
 
 Arrays = Mapping[str, NDArray[Any]]
+Matches = Sequence[NDArray[np.int32]]  # what the `PatchMatch` nodes of an engine gave, in their order
+Expected = Callable[[Matches], dict[str, NDArray[Any]]]
+
+_OPTIONAL = ("scales", "iterations", "style_transfer")  # fields of a request that a family has to declare in `OPTIONS`
 
 
 @dataclass(frozen=True)
@@ -29,11 +33,17 @@ class Request:
         size: fixed (H, W) with N = 1; None leaves N, H, W and K free.
         precision: "fp32" or "fp16".
         stochastic: whether dropout acts, as the seeds in an additional input say.
+        scales: resolutions of inpainting, each twice the last; None for what suits the size.
+        iterations: times that inpainting matches and translates at each of them; None for one.
+        style_transfer: whether inpainting's machinery repaints in the style of a second image.
     """
 
     size: tuple[int, int] | None = None
     precision: str = "fp32"
     stochastic: bool = False
+    scales: int | None = None
+    iterations: int | None = None
+    style_transfer: bool = False
 
     @property
     def dtype(self) -> torch.dtype:
@@ -55,8 +65,12 @@ class Graph:
         parameters: of the network as trained, before any rewriting.
         examples: (N, H, W, random generator) → one array per input, of plausible content.
         reference: inputs → outputs of the unchanged networks in float32: what the engine has to reproduce.
+        reference_given: for an engine with `PatchMatch` nodes in the place of `reference`: likewise, but following the
+            engine's matches. Where two keys all but tie, rounding decides; the other key is no error, but it shows in
+            many pixels. Raises ParityError where a match is worse than rounding explains.
         labels, styles: for the specification.
         own_size: (H, W) of its images where the network knows no other; None where any will do.
+        options: for the specification: fields of the request, as they were decided.
         fake_image: whether the graph's last Tanh is to be called `fake_image` (float32 [N, C, H, W] in [−1, 1]).
     """
 
@@ -69,10 +83,12 @@ class Graph:
     smallest_side: int
     parameters: int
     examples: Callable[[int, int, int, np.random.Generator], dict[str, NDArray[Any]]]
-    reference: Callable[[Arrays], dict[str, NDArray[Any]]]
+    reference: Callable[[Arrays], dict[str, NDArray[Any]]] | None = None
+    reference_given: Callable[[Arrays, Matches], dict[str, NDArray[Any]]] | None = None
     labels: LabelSpec | None = None
     styles: StyleBank | None = None
     own_size: tuple[int, int] | None = None
+    options: Mapping[str, int] = field(default_factory=dict)
     fake_image: bool = False
 
 
@@ -80,7 +96,8 @@ def family_graphs(family: str) -> ModuleType:
     """The module export.inference_modules.<family>, which offers
 
     `engines(checkpoint, networks, request) -> list[Graph]`: every engine of a checkpoint, the main one first.
-    `baseline(checkpoint, networks) -> Graph`: the plain network, floats in and floats out, to measure against.
+    `baseline(checkpoint, networks, request) -> Graph`: the plain network, floats in and floats out, to measure against.
+    `OPTIONS`, if there are any: which of `scales`, `iterations` and `style_transfer` it takes.
 
     Raises:
         ExportError: the family has no engines yet.
@@ -88,3 +105,22 @@ def family_graphs(family: str) -> ModuleType:
     if family not in FAMILIES:
         raise ExportError(f"family {family!r} cannot be exported; this pix2rt exports {', '.join(FAMILIES)}")
     return importlib.import_module(f"export.inference_modules.{family}")
+
+
+def refuse_foreign_options(request: Request, family: ModuleType, name: str) -> None:
+    """Raise ExportError where an option is asked for that the family does not take."""
+    for option in _OPTIONAL:
+        if getattr(request, option) != getattr(Request, option) and option not in getattr(family, "OPTIONS", ()):
+            raise ExportError(f"--{option.replace('_', '-')} is no option of a {name} network; leave it out")
+
+
+def request_of(spec: EngineSpec) -> Request:
+    """The request that an engine was made for."""
+    known = {name: value for name, value in spec.options.items() if name in _OPTIONAL}
+    return Request(
+        spec.size,
+        spec.precision,
+        stochastic=spec.input("seed") is not None,
+        style_transfer=spec.input("style_image") is not None,
+        **known,
+    )

@@ -154,7 +154,7 @@ def engines(checkpoint: Checkpoint, networks: Mapping[str, nn.Module], request: 
     ]
 
 
-def baseline(checkpoint: Checkpoint, networks: Mapping[str, nn.Module]) -> Graph:
+def baseline(checkpoint: Checkpoint, networks: Mapping[str, nn.Module], request: Request) -> Graph:
     """Raises ExportError: a step without its gradient is none, and no naive export has one."""
     raise ExportError("--baseline: a Contextual GAN's yardstick is torch itself; leave the flag out")
 

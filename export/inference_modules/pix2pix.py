@@ -73,7 +73,7 @@ def engines(checkpoint: Checkpoint, networks: Mapping[str, nn.Module], request: 
     ]
 
 
-def baseline(checkpoint: Checkpoint, networks: Mapping[str, nn.Module]) -> Graph:
+def baseline(checkpoint: Checkpoint, networks: Mapping[str, nn.Module], request: Request) -> Graph:
     """The generator alone: image float32 [1, input_nc, H, W] in [−1, 1] → float32 [1, output_nc, H, W]."""
     a: Architecture = checkpoint.architecture
     generator = networks["generator"]

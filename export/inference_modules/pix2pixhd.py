@@ -36,7 +36,7 @@ def engines(checkpoint: Checkpoint, networks: Mapping[str, nn.Module], request: 
     return graphs
 
 
-def baseline(checkpoint: Checkpoint, networks: Mapping[str, nn.Module]) -> Graph:
+def baseline(checkpoint: Checkpoint, networks: Mapping[str, nn.Module], request: Request) -> Graph:
     """The generator alone: encoded labels float32 [1, input_nc, H, W] → float32 [1, 3, H, W]."""
     a: Architecture = checkpoint.architecture
     generator = networks["generator"]

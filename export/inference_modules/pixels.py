@@ -17,7 +17,12 @@ def unit_range(image: Tensor) -> Tensor:
 
 def to_bytes(image: Tensor) -> Tensor:
     """float32 [N, C, H, W] in [−1, 1] → uint8 [N, H, W, C], truncated as the reference code does."""
-    return (127.5 * image + 127.5).clamp(0, 255).permute(0, 2, 3, 1).to(torch.uint8)
+    return byte_levels(image).permute(0, 2, 3, 1).to(torch.uint8)
+
+
+def byte_levels(image: Tensor) -> Tensor:
+    """Values in [−1, 1] → 0 to 255, not yet whole."""
+    return (127.5 * image + 127.5).clamp(0, 255)
 
 
 def blocky_image(count: int, height: int, width: int, channels: int, rng: np.random.Generator) -> NDArray[np.uint8]:

@@ -71,6 +71,6 @@ def engines(checkpoint: Checkpoint, networks: Mapping[str, nn.Module], request: 
     ]
 
 
-def baseline(checkpoint: Checkpoint, networks: Mapping[str, nn.Module]) -> Graph:
+def baseline(checkpoint: Checkpoint, networks: Mapping[str, nn.Module], request: Request) -> Graph:
     """Raises ExportError: there is nothing to measure a segmenter against."""
     raise ExportError("--baseline: a segmenter has no baseline; leave the flag out")

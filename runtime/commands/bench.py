@@ -24,7 +24,7 @@ def bench(
     against: Annotated[Path | None, typer.Option(help="Another engine, measured in turns with this one.")] = None,
     labels: Annotated[Path | None, typer.Option(help="Label map to measure a synthesizer with.")] = None,
     instances: Annotated[Path | None, typer.Option(help="Its instance map.")] = None,
-    image: Annotated[Path | None, typer.Option(help="Image to measure a translator with.")] = None,
+    image: Annotated[Path | None, typer.Option(help="Image to measure a translator or inpainter with.")] = None,
     random: Annotated[
         bool, typer.Option("--random", "--random-labels", help="Every pixel random: the worst case.")
     ] = False,

@@ -7,8 +7,9 @@ import pytest
 from PIL import Image
 
 from runtime.input_files import IMAGE_SUFFIXES
+from runtime.windows import STRATEGIES
 from tests.paths import ROOT
-from tests.runtime import tiny_completers, tiny_engines, tiny_translators
+from tests.runtime import tiny_completers, tiny_engines, tiny_inpainters, tiny_translators
 
 README = (ROOT / "runtime" / "README.md").read_text(encoding="utf-8")
 
@@ -45,6 +46,25 @@ def test_the_translators_example(tmp_path, monkeypatch):
     exec(example("Translator"), values)
     np.testing.assert_array_equal(values["photos"][1], tiny_translators.expected(sketch))
     np.testing.assert_array_equal(values["photo"], tiny_translators.expected(sketch, seed=7))
+
+
+def test_the_inpainters_example(tmp_path, monkeypatch, capsys):
+    tiny_inpainters.inpainter(tmp_path / "inpaint.onnx")
+    tiny_inpainters.inpainter(tmp_path / "restyle.onnx", style=True)
+    photo = np.random.default_rng(0).integers(0, 256, (150, 170, 3), dtype=np.uint8)
+    mask = np.zeros((150, 170), np.uint8)
+    mask[30:50, 40:60] = 255
+    Image.fromarray(photo).save(tmp_path / "photo.png")
+    Image.fromarray(mask).save(tmp_path / "mask.png")
+    monkeypatch.chdir(tmp_path)
+    values: dict = {}
+    exec(example("Inpainter"), values)
+    np.testing.assert_array_equal(values["filled"][mask == 0], photo[mask == 0])
+    assert values["many"].shape == (2, 150, 170, 3)
+    assert values["painted"].shape == photo.shape
+    assert "of its resolution" in capsys.readouterr().out
+    for strategy in STRATEGIES:
+        assert f"| `{strategy}` |" in README
 
 
 def test_the_synthesizers_example(tmp_path, monkeypatch):

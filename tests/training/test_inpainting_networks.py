@@ -152,17 +152,17 @@ def slow_pipeline(networks, image, hole, scales, iterations, swap):
         known, missing = shrink(image, hole, 2**scale)
         if made is None:
             smooth = slow_smooth_fill(known[0], missing[0, 0])
-            made = coarse = run("image2feature", np.concatenate([smooth[None], missing], 1))
+            made = run("image2feature", np.concatenate([smooth[None], missing], 1))
         else:
-            made, coarse = bilinear(made), bilinear(coarse)
-        made, coarse = (np.where(missing > 0, image, known) for image in (made, coarse))
+            made = bilinear(made)
+        guess = made = np.where(missing > 0, made, known)
         for _ in range(iterations):
             features = run("features", made)
             _, missing_features = shrink(made, missing, 4)
             if swap:
                 features = reference_patch_swap(features, missing_features)
             made = np.where(missing > 0, run("feature2image", features), known)
-            made = np.where(missing > 0, made + slow_tone(coarse) - slow_tone(made), known)
+            made = np.where(missing > 0, made + slow_tone(guess) - slow_tone(made), known)
     return made
 
 

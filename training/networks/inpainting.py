@@ -20,8 +20,8 @@ class Inpainting(nn.Module):
     """The whole inference pipeline (figure 2 and section 3.5 of the paper).
 
     Image2Feature works at the lowest scale alone. Every scale then matches and translates; the result, enlarged, fills
-    the hole of the next. Not in the paper: the tone stays that of the coarse image. The match looks at directions of
-    features only, and so finds the right texture in the wrong light.
+    the hole of the next. Not in the paper: the tone stays that of the guess that a scale begins with. The match looks
+    at directions of features only, and so finds the right texture in the wrong light.
 
     Args:
         networks: those of `build`, in evaluation mode.
@@ -53,14 +53,12 @@ class Inpainting(nn.Module):
             [N, 3, H, W] in [−1, 1], equal to `image` outside the hole.
         """
         pyramid = [_shrunk(image, hole, scale) for scale in reversed(range(self.scales))]
-        made = coarse = self.image2feature(masked_input(*pyramid[0]))
+        made = self.image2feature(masked_input(*pyramid[0]))
         for index, (known, missing) in enumerate(pyramid):
-            if index:
-                made, coarse = _enlarged(made, 2), _enlarged(coarse, 2)
-            made, coarse = pasted(made, known, missing), pasted(coarse, known, missing)
+            guess = made = pasted(_enlarged(made, 2) if index else made, known, missing)
             for _ in range(self.iterations):
                 made = pasted(self.translate(made, missing), known, missing)
-                made = pasted(made + tone(coarse) - tone(made), known, missing)
+                made = pasted(made + tone(guess) - tone(made), known, missing)
         return made
 
     def coarse(self, image: Tensor, hole: Tensor) -> Tensor:

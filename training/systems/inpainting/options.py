@@ -107,7 +107,8 @@ PRESETS: dict[str, dict[str, Any]] = {
     # The engine that ships: procedural textures, small enough for an hour on one CPU core.
     "demo": {
         **{"feature_widths": "16,32,64", "infer_ngf": 14, "n_blocks": 6, "translate_ngf": 16, "n_levels": 4, "ndf": 16},
-        **{"gan_mode": "lsgan", "lambda_gan_infer": 0.05, "lambda_l1": 10.0, "lr": 1e-3, "lr_infer": 1e-3},
+        **{"gan_mode": "lsgan", "lambda_gan_infer": 0.05, "lambda_l1": 10.0},
+        **{"lr": 1e-3, "lr_infer": 1e-3, "lr_discriminator": 1e-3},
         **{"crop": "128x128", "min_scale": 0.45, "precision": "bf16", "epochs": 20, "decay_epochs": 20},
         **{"save_every": 200, "sample_every": 200},
     },

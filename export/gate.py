@@ -1,0 +1,110 @@
+"""The gate: examples, and an engine file against what the checkpoint makes of them."""
+
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from cuda_ext.onnx_functions import DOMAIN
+from export.inference_modules import Expected, Graph, Matches
+from export.parity import Parity, compare_all, worst
+from runtime.onnx_engine import OnnxEngine
+from runtime.onnx_metadata import read_spec
+from runtime.spec import SPEC_KEY, EngineSpec, TensorSpec
+
+_MANY_PIXELS = 512 * 1024  # above it, one example has to do
+_SMALL_SIDE = 32
+_SEED = 20261121
+
+
+@dataclass(frozen=True)
+class Example:
+    """Inputs and what the checkpoint makes of them.
+
+    Attributes:
+        inputs: arrays by name.
+        expected: the engine's matches → outputs of the checkpoint.
+        follows_matches: whether these matter.
+    """
+
+    inputs: Mapping[str, NDArray[Any]]
+    expected: Expected
+    follows_matches: bool = False
+
+
+def make_examples(graph: Graph, size: tuple[int, int] | None) -> list[Example]:
+    """Examples for the gate: at the engine's size; where it is free, two sizes, one of them with two images."""
+    rng = np.random.default_rng(_SEED)
+    shapes = _example_shapes(graph, size)
+    return [_example(graph, graph.examples(count, height, width, rng)) for count, height, width in shapes]
+
+
+def _example(graph: Graph, inputs: dict[str, NDArray[Any]]) -> Example:
+    given = graph.reference_given
+    if given is not None:
+        return Example(inputs, lambda matches: given(inputs, matches), follows_matches=True)
+    assert graph.reference  # a graph has one of the two
+    expected = graph.reference(inputs)
+    return Example(inputs, lambda matches: expected)
+
+
+def _example_shapes(graph: Graph, size: tuple[int, int] | None) -> list[tuple[int, int, int]]:
+    if size:
+        return [(1, *size)] * (1 if size[0] * size[1] >= _MANY_PIXELS else 3)
+    m = graph.size_multiple
+    side = max(graph.smallest_side, -(-_SMALL_SIDE // m) * m)
+    return [(2, side, side + m), (1, 2 * side, side)]
+
+
+def run_gate(path: Path, examples: Iterable[Example], precision: str) -> Parity:
+    """Run the engine file on the examples.
+
+    Raises:
+        ParityError: it does not reproduce the checkpoint.
+    """
+    engine = OnnxEngine(path, read_spec(path), "cpu", threads=None)
+    examples = list(examples)
+    matches = _matches(path, examples)
+    return worst(
+        compare_all(example.expected(given), engine.run(example.inputs), precision)
+        for example, given in zip(examples, matches, strict=True)
+    )
+
+
+def _matches(path: Path, examples: list[Example]) -> list[Matches]:
+    """What the engine's `PatchMatch` nodes give for each example."""
+    if not any(example.follows_matches for example in examples):
+        return [()] * len(examples)
+    with _showing_matches(path) as (engine, names):
+        runs = [engine.run(example.inputs) for example in examples]
+    return [[run[name] for name in names] for run in runs]
+
+
+@contextmanager
+def _showing_matches(path: Path) -> Iterator[tuple[OnnxEngine, list[str]]]:
+    """The engine with what its `PatchMatch` nodes give as outputs of its own, and their names."""
+    model, spec = onnx.load(path), read_spec(path)
+    names = [n.output[0] for n in model.graph.node if (n.domain, n.op_type) == (DOMAIN, "PatchMatch")]
+    known = {value.name: value for value in model.graph.value_info}
+    for name in names:
+        value = known[name]
+        model.graph.output.append(value)
+        axes = tuple(axis.dim_value or axis.dim_param for axis in value.type.tensor_type.shape.dim)
+        spec = replace(spec, outputs=(*spec.outputs, TensorSpec(name, "int32", axes)))
+    with tempfile.TemporaryDirectory() as folder:
+        shown = Path(folder) / path.name
+        _write(model, spec, shown)
+        del model
+        yield OnnxEngine(shown, spec, "cpu", threads=None), names
+
+
+def _write(model: onnx.ModelProto, spec: EngineSpec, path: Path) -> None:
+    del model.metadata_props[:]
+    model.metadata_props.add(key=SPEC_KEY, value=spec.to_json())
+    path.write_bytes(model.SerializeToString())

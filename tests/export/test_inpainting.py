@@ -1,0 +1,397 @@
+"""Inpainters equal their checkpoints; known pixels come back bit for bit; the gate follows matches that all but tie."""
+
+import dataclasses
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from onnx import TensorProto
+from torch.nn import functional as F
+
+from cuda_ext.reference import patch_swap
+from export.dense_patch_swap import DenseInpainting
+from export.engine_from_onnx import Profile, engine_from_onnx
+from export.followed_matches import MATCH_TOLERANCE, FollowedMatches
+from export.inference_modules import Request
+from export.inference_modules.inpainting import default_scales
+from export.onnx_from_checkpoint import Exported, export_onnx, graphs_of
+from export.unet_rewrites import speed_up_by_shape
+from export.validate import validate
+from runtime import Inpainter
+from runtime.baseline import BaselineInpainter
+from runtime.errors import ExportError, ParityError
+from runtime.onnx_engine import OnnxEngine
+from runtime.onnx_metadata import read_spec
+from tests.export.reference import psnr
+from tests.tiny_models import save_tiny_checkpoint
+from tests.tolerances import FLOATS, GREY_LEVELS, PSNR_DB
+from training.checkpoint import Checkpoint, save_checkpoint
+from training.networks.inpainting import Architecture, Inpainting, build, masked_input, tone
+
+SIZE = (32, 48)
+ARCHITECTURE = Architecture(infer_ngf=4, n_blocks=1, feature_widths=(4, 6, 8), translate_ngf=4, n_levels=2)
+VARIANTS: dict[str, dict[str, Any]] = {
+    "one": {"size": SIZE},
+    "two": {"size": SIZE, "scales": 2, "iterations": 2},
+    "half": {"size": SIZE, "scales": 2, "precision": "fp16"},
+    "dynamic": {"size": None, "scales": 2},
+    "style": {"size": SIZE, "style_transfer": True},
+    "baseline": {"size": SIZE, "scales": 2, "baseline": True},
+}
+
+
+def tiny_checkpoint(architecture: Architecture = ARCHITECTURE) -> Checkpoint:
+    """Weights that keep the size of their input's values, and statistics that matter."""
+    torch.manual_seed(0)
+    networks = build(architecture)
+    for network in networks.values():
+        for module in network.modules():
+            if isinstance(module, torch.nn.Conv2d | torch.nn.ConvTranspose2d):
+                spread = 3 if isinstance(module, torch.nn.ConvTranspose2d) else 1
+                torch.nn.init.normal_(module.weight, 0, spread * (2 / module.weight[0].numel()) ** 0.5)
+        for weight in network.parameters():
+            if weight.ndim == 1:
+                weight.data.add_(0.1 * torch.randn_like(weight))
+        for name, statistic in network.named_buffers():
+            if name.endswith(("running_mean", "running_var")):
+                statistic.uniform_(0.5, 1.5)
+    states = {name: network.state_dict() for name, network in networks.items()}
+    return Checkpoint("inpainting", architecture, states, normalization="running-stats", step=3)
+
+
+@pytest.fixture(scope="module")
+def checkpoint_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("inpainting") / "model.safetensors"
+    save_checkpoint(tiny_checkpoint(), path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def engines(checkpoint_path: Path) -> Any:
+    """Name of a variant → its engine, exported once."""
+    made: dict[str, Exported] = {}
+
+    def engine(name: str) -> Exported:
+        if name not in made:
+            (made[name],) = export_onnx(checkpoint_path, checkpoint_path.with_name(f"{name}.onnx"), **VARIANTS[name])
+        return made[name]
+
+    return engine
+
+
+def random_inputs(count: int, height: int, width: int, seed: int = 0, style: bool = False) -> dict[str, Any]:
+    rng = np.random.default_rng(seed)
+    arrays = {"image": rng.integers(0, 256, (count, height, width, 3), np.uint8)}
+    arrays["hole_mask"] = np.zeros((count, height, width), np.uint8)
+    for mask in arrays["hole_mask"]:
+        mask[height // 4 : height // 2, width // 8 : width // 2] = rng.integers(1, 256)
+        mask[-5:, -7:] = 1
+    if style:
+        arrays["style_image"] = rng.integers(0, 256, (count, height, width, 3), np.uint8)
+    return arrays
+
+
+def run(engine: Exported, arrays: dict[str, Any]) -> Any:
+    (output,) = OnnxEngine(engine.path, engine.spec, "cpu", 1).run(arrays).values()
+    return output
+
+
+def swapped(features: torch.Tensor, hole: torch.Tensor) -> torch.Tensor:
+    return torch.from_numpy(patch_swap(features.numpy(), hole.numpy()))
+
+
+def completed(arrays: dict[str, Any], scales: int, iterations: int) -> Any:
+    """Infer, Match, Translate by the definitions, from the networks and the reference of patch-swap alone."""
+    networks = tiny_checkpoint().build()
+    image = torch.from_numpy(arrays["image"].transpose(0, 3, 1, 2) / np.float32(127.5) - 1)
+    hole = torch.from_numpy((arrays["hole_mask"] > 0).astype(np.float32))[:, None]
+    made = None
+    for scale in reversed(range(scales)):
+        small, missing = F.avg_pool2d(image, 2**scale), F.max_pool2d(hole, 2**scale)
+
+        def paste(new: torch.Tensor, small: torch.Tensor = small, missing: torch.Tensor = missing) -> torch.Tensor:
+            return new * missing + small * (1 - missing)
+
+        if made is None:
+            made = networks["image2feature"](masked_input(small, missing))
+        else:
+            made = F.interpolate(made, scale_factor=2, mode="bilinear")
+        guess = made = paste(made)
+        for _ in range(iterations):
+            features = swapped(networks["features"](made), F.max_pool2d(missing, 4))
+            made = paste(networks["feature2image"](features))
+            made = paste(made + tone(guess) - tone(made))
+    return quantised(made)
+
+
+def restyled(arrays: dict[str, Any]) -> Any:
+    """Content beside style in one map of features, all of the content a hole."""
+    networks = tiny_checkpoint().build()
+    content, style = (
+        networks["features"](torch.from_numpy(arrays[name].transpose(0, 3, 1, 2) / np.float32(127.5) - 1))
+        for name in ("image", "style_image")
+    )
+    features = torch.cat([content, style], 3)
+    hole = torch.zeros_like(features[:, :1])
+    hole[..., : content.shape[3]] = 1
+    return quantised(networks["feature2image"](swapped(features, hole)[..., : content.shape[3]]))
+
+
+def quantised(image: torch.Tensor) -> Any:
+    return np.clip(127.5 * image.numpy() + np.float32(127.5), 0, 255).astype(np.uint8).transpose(0, 2, 3, 1)
+
+
+@pytest.mark.parametrize(("name", "scales", "iterations"), [("one", 1, 1), ("two", 2, 2), ("dynamic", 2, 1)])
+@torch.no_grad()
+def test_fp32_engine_equals_the_definition(name: str, scales: int, iterations: int, engines: Any) -> None:
+    engine = engines(name)
+    for seed in range(3):
+        sizes = [(1, *SIZE)] if engine.spec.size else [(2, 32, 48), (1, 64, 32), (1, 32, 32)]
+        for size in sizes:
+            arrays = random_inputs(*size, seed=seed)
+            expected, received = completed(arrays, scales, iterations), run(engine, arrays)
+            missing = arrays["hole_mask"] > 0
+            assert np.ptp(expected[missing]) > 50
+            assert np.abs(received.astype(int) - expected)[missing].max() <= GREY_LEVELS["fp32"]
+            np.testing.assert_array_equal(received[~missing], arrays["image"][~missing])
+            if size[0] > 1:
+                single = {key: array[:1] for key, array in arrays.items()}
+                np.testing.assert_array_equal(run(engine, single), received[:1])
+
+
+@torch.no_grad()
+def test_fp16_engine_is_close(engines: Any) -> None:
+    engine, arrays = engines("half"), random_inputs(1, *SIZE)
+    missing = arrays["hole_mask"] > 0
+    received = run(engine, arrays)
+    np.testing.assert_array_equal(received[~missing], arrays["image"][~missing])
+    assert engine.spec.parity["psnr_db"] >= PSNR_DB["fp16"]
+    assert psnr(completed(arrays, 2, 1), received) >= PSNR_DB["fp16"]
+    model = onnx.load(engine.path)
+    dtypes = {constant.name: constant.data_type for constant in model.graph.initializer}
+    weights = [node.input[1] for node in model.graph.node if node.op_type in ("Conv", "ConvTranspose")]
+    assert len(weights) > 20
+    assert {dtypes[name] for name in weights} == {TensorProto.FLOAT16}
+
+
+@torch.no_grad()
+def test_style_transfer_equals_the_definition(engines: Any) -> None:
+    engine = engines("style")
+    arrays = random_inputs(1, *SIZE, style=True)
+    missing = arrays["hole_mask"] > 0
+    expected, received = restyled(arrays), run(engine, arrays)
+    assert np.abs(received.astype(int) - expected)[missing].max() <= GREY_LEVELS["fp32"]
+    np.testing.assert_array_equal(received[~missing], arrays["image"][~missing])
+
+
+@pytest.mark.parametrize("name", ["one", "dynamic", "style"])
+def test_tensors_are_those_of_the_kind(name: str, engines: Any) -> None:
+    spec = read_spec(engines(name).path)
+    n, h, w = ("N", "H", "W") if name == "dynamic" else (1, *SIZE)
+    expected = [("image", "uint8", (n, h, w, 3)), ("hole_mask", "uint8", (n, h, w))]
+    expected += [("style_image", "uint8", (n, h, w, 3))] if name == "style" else []
+    assert [(t.name, t.dtype, t.shape) for t in spec.inputs] == expected
+    assert [(t.name, t.dtype, t.shape) for t in spec.outputs] == [("completed", "uint8", (n, h, w, 3))]
+    assert (spec.kind, spec.family, spec.normalization) == ("inpainter", "inpainting", "running-stats")
+    scales = 2 if name == "dynamic" else 1
+    assert spec.options == {"scales": scales, "iterations": 1}
+    assert (spec.size_multiple, spec.smallest_side) == (8 * scales, 16 * scales)
+
+
+def test_the_graph_holds_the_operators_and_their_functions(engines: Any) -> None:
+    model = onnx.load(engines("two").path)
+    onnx.checker.check_model(model)
+    ours = [node for node in model.graph.node if node.domain == "pix2rt"]
+    assert [node.op_type for node in ours] == 4 * ["PatchMatch", "PatchPaste"]
+    assert {function.name for function in model.functions} == {"PatchMatch", "PatchPaste"}
+    assert not any(node.op_type == "BatchNormalization" for node in model.graph.node)
+    types = {value.name: value.type.tensor_type.elem_type for value in (*model.graph.input, *model.graph.output)}
+    types |= {value.name: value.type.tensor_type.elem_type for value in model.graph.value_info}
+    for node in model.graph.node:  # TensorRT: bytes at the edges only
+        if any(types.get(name) == TensorProto.UINT8 for name in (*node.input, *node.output)):
+            assert node.op_type == "Cast"
+
+
+def test_cost_counts_the_match(engines: Any) -> None:
+    """At one scale: 8 features of 8×12 pixels, a quarter of them matched with the others."""
+    cost = engines("one").spec.cost
+    networks = tiny_checkpoint().build()
+    macs = 0
+
+    def count(module: torch.nn.Module, inputs: tuple[torch.Tensor], output: torch.Tensor) -> None:
+        nonlocal macs
+        map_size = inputs[0] if isinstance(module, torch.nn.ConvTranspose2d) else output
+        macs += module.weight.numel() * map_size[0, 0].numel()  # type: ignore[operator, union-attr]
+
+    for network in networks.values():
+        for module in network.modules():
+            if isinstance(module, torch.nn.Conv2d | torch.nn.ConvTranspose2d):
+                module.register_forward_hook(count)
+    with torch.no_grad():
+        networks["image2feature"](torch.zeros(1, 4, *SIZE))
+        networks["feature2image"](networks["features"](torch.zeros(1, 3, *SIZE)))
+    assert cost.macs == macs + 8 * (96 // 4) * (96 - 96 // 4)
+    assert cost.parameters == sum(weight.numel() for network in networks.values() for weight in network.parameters())
+
+
+@torch.no_grad()
+def test_the_baseline_gives_the_same(engines: Any) -> None:
+    arrays = random_inputs(1, *SIZE)
+    image, mask = arrays["image"][0], arrays["hole_mask"][0]
+    received = BaselineInpainter(engines("baseline").path).run(image, mask)
+    assert np.abs(received.astype(int) - completed(arrays, 2, 1)[0]).max() <= GREY_LEVELS["fp32"]
+
+
+@torch.no_grad()
+def test_the_baselines_patch_swap_is_the_definition() -> None:
+    rng = np.random.default_rng(0)
+    dense = DenseInpainting(tiny_checkpoint().build()).match
+    for _ in range(30):
+        height, width = rng.integers(3, 12, 2)
+        features = torch.from_numpy(rng.integers(-3, 4, (1, 2, height, width)).astype(np.float32))
+        hole = torch.from_numpy((rng.random((1, 1, height, width)) < rng.choice([0, 0.05, 0.2, 1])).astype(np.float32))
+        torch.testing.assert_close(dense(features, hole), swapped(features, hole), atol=1e-5, rtol=0)
+
+
+@torch.no_grad()
+def test_the_gate_follows_matches_as_good_as_its_own_and_no_others() -> None:
+    networks = tiny_checkpoint().build()
+    features = torch.from_numpy(np.random.default_rng(0).random((1, 8, 12, 12), np.float32))
+    features[..., 9:12, 9:12] = 2 * features[..., :3, :3]  # both best for the same queries
+    hole = torch.zeros(1, 1, 12, 12)
+    hole[..., 5:7, 5:7] = 1
+    own = torch.ops.pix2rt.patch_match(features, hole)
+
+    def followed(match: torch.Tensor) -> torch.Tensor:
+        return FollowedMatches(networks, 1, 1, [match.numpy()], "fp32").match(features, hole)
+
+    torch.testing.assert_close(followed(own), swapped(features, hole))
+    query = (0, 5, 5)
+    features[0, :, 4:7, 4:7] = features[0, :, :3, :3]
+    own = torch.ops.pix2rt.patch_match(features, hole)
+    tied = own.clone()
+    assert own[query] in (13, 10 * 12 + 10)
+    tied[query] = 13 + 10 * 12 + 10 - own[query]
+    pasted = followed(tied)
+    assert (pasted - followed(own)).abs().max() > 0.01
+    worse = own.clone()
+    worse[query] = 10 * 12 + 1
+    with pytest.raises(ParityError, match=f"cosine is 0.* below .*at most {MATCH_TOLERANCE['fp32']:g}"):
+        followed(worse)
+    with pytest.raises(ParityError, match="finds no match for"):
+        followed(torch.full_like(own, -1))
+
+
+def test_overflow_in_half_precision_is_refused(tmp_path: Path) -> None:
+    checkpoint = tiny_checkpoint()
+    checkpoint.networks["features"]["features.7.weight"] *= 1e6
+    checkpoint.networks["feature2image"]["down.0.0.weight"] *= 1e-6
+    save_checkpoint(checkpoint, tmp_path / "c.safetensors")
+    with pytest.raises(ParityError):
+        export_onnx(tmp_path / "c.safetensors", tmp_path / "e.onnx", size=SIZE, precision="fp16")
+    assert not (tmp_path / "e.onnx").exists()
+
+
+def test_validation_knows_scales_iterations_and_style(engines: Any, checkpoint_path: Path) -> None:
+    paths = [engines(name).path for name in ("two", "style", "baseline")]
+    assert [row.failure for row in validate(checkpoint_path, paths)] == ["", "", ""]
+    other = tiny_checkpoint()
+    other.networks["feature2image"]["head.1.bias"] += 0.3
+    save_checkpoint(other, checkpoint_path.with_name("other.safetensors"))
+    for row in validate(checkpoint_path.with_name("other.safetensors"), paths[:2]):
+        assert re.search("differs from the checkpoint|matches a patch whose cosine is", row.failure)
+
+
+@pytest.mark.parametrize("name", ["two", "half", "dynamic", "style"])
+def test_tensorrt_rtx_builds_it(name: str, engines: Any, tmp_path: Path) -> None:
+    pytest.importorskip("tensorrt_rtx")
+    profile = Profile((1, 32, 32), (1, 32, 48), (1, 64, 64)) if name == "dynamic" else None
+    plan = engine_from_onnx(engines(name).path, tmp_path / "e.engine", flavor="tensorrt-rtx", profile=profile)
+    assert plan.path.stat().st_size > 10_000
+
+
+def test_the_runtime_completes_any_size(engines: Any) -> None:
+    image = random_inputs(1, 90, 75)["image"][0]
+    mask = np.zeros((90, 75), bool)
+    mask[40:50, 30:45] = mask[:4, -6:] = True
+    for name in ("two", "half", "dynamic"):
+        filled = Inpainter(engines(name).path, threads=1).run(image, mask, feather=1)
+        near = np.zeros_like(mask)
+        near[39:51, 29:46] = near[:5, -7:] = True
+        np.testing.assert_array_equal(filled[~near], image[~near])
+        assert (filled[mask] != image[mask]).mean() > 0.9
+    style = Inpainter(engines("style").path, threads=1).run(image, mask, style=image[::-1, :40])
+    np.testing.assert_array_equal(style[~mask], image[~mask])
+
+
+@pytest.mark.parametrize(
+    ("size", "n_levels", "scales"),
+    [
+        *[((512, 512), 7, 2), ((256, 256), 7, 1), ((768, 768), 7, 1), ((1024, 1024), 7, 3), ((1024, 512), 7, 2)],
+        *[((768, 768), 3, 2), ((128, 128), 3, 1), (None, 7, 2)],
+    ],
+)
+def test_default_scales_lead_down_to_256_pixels(size: tuple[int, int] | None, n_levels: int, scales: int) -> None:
+    assert default_scales(Architecture(n_levels=n_levels), size) == scales
+
+
+def test_what_cannot_be_exported(checkpoint_path: Path, tmp_path: Path) -> None:
+    mistakes: list[tuple[dict[str, Any], str]] = [
+        ({"stochastic": True}, "inpainting has no noise"),
+        ({"normalization": "per-image"}, "--normalization per-image: inpainting uses the statistics of training"),
+        ({"scales": 0}, "--scales is 0, expected a number from 1 to 6"),
+        ({"iterations": 17}, "--iterations is 17, expected a number from 1 to 16"),
+        ({"scales": 2, "style_transfer": True}, "style transfer works at one scale"),
+        ({"baseline": True, "style_transfer": True}, "the yardstick only completes"),
+        ({"size": (32, 40), "scales": 2}, "multiples of 16 from 32"),
+    ]
+    for options, message in mistakes:
+        with pytest.raises(ExportError, match=message):
+            export_onnx(checkpoint_path, tmp_path / "e.onnx", **{"size": SIZE, **options})
+    unet = save_tiny_checkpoint("unet", tmp_path / "unet.safetensors")
+    for options, message in (
+        ({"scales": 2}, "--scales is no option of a pix2pix network"),
+        ({"iterations": 2}, "--iterations is no option"),
+        ({"style_transfer": True}, "--style-transfer is no option"),
+    ):
+        with pytest.raises(ExportError, match=message):
+            export_onnx(unet, tmp_path / "e.onnx", size=SIZE, **options)
+
+
+@pytest.mark.parametrize("size", [(64, 96), (256, 256), (24, 40)])
+@torch.no_grad()
+def test_transposed_convolutions_by_shape_keep_the_function(size: tuple[int, int]) -> None:
+    architecture = dataclasses.replace(ARCHITECTURE, translate_ngf=8)
+    network = tiny_checkpoint(architecture).build()["feature2image"]
+    features = torch.rand(1, 8, *size)
+    expected = network(features)
+    speed_up_by_shape(network, (1, 8, *size), (1, 8, *size))
+    changed = [m for m in network.modules() if type(m).__name__ in ("PhasedConvTranspose", "WinogradConvTranspose")]
+    assert len(changed) == 2  # all but the one to the image
+    torch.testing.assert_close(network(features), expected, atol=FLOATS["rewrite"], rtol=0)
+
+
+def test_the_pipeline_of_export_is_that_of_training() -> None:
+    """`Inpainting` as evaluation uses it and the reference that the gate follows give the same without an engine."""
+    networks = tiny_checkpoint().build()
+    (graph,) = graphs_of(tiny_checkpoint(), Request(SIZE, scales=2))
+    arrays = graph.examples(1, *SIZE, np.random.default_rng(0))
+    matches: list[Any] = []
+
+    class Noting(Inpainting):
+        def match(self, features: torch.Tensor, hole: torch.Tensor) -> torch.Tensor:
+            matches.append(torch.ops.pix2rt.patch_match(features, hole).numpy())
+            return super().match(features, hole)
+
+    image = torch.from_numpy(arrays["image"].transpose(0, 3, 1, 2) / np.float32(127.5) - 1)
+    hole = torch.from_numpy((arrays["hole_mask"] > 0).astype(np.float32))[:, None]
+    with torch.no_grad():
+        made = quantised(Noting(networks, 2)(image, hole))
+    assert graph.reference_given
+    expected = graph.reference_given(arrays, matches)["completed"]
+    missing = arrays["hole_mask"] > 0
+    assert np.abs(expected.astype(int) - made)[missing].max() <= GREY_LEVELS["fp32"]
