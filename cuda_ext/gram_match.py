@@ -98,11 +98,16 @@ def _map_on_threads(function: Callable[[_Share], _Result], shares: list[_Share])
     """
     if len(shares) == 1:
         return [function(shares[0])]
-    before = torch.get_num_threads()
+    before, is_inference = torch.get_num_threads(), torch.is_inference_mode_enabled()
+
+    def in_the_callers_mode(share: _Share) -> _Result:
+        with torch.inference_mode(is_inference):
+            return function(share)
+
     try:
         # The number holds for the thread that sets it and for threads that begin later.
         with ThreadPoolExecutor(len(shares), initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            return list(pool.map(function, shares))
+            return list(pool.map(in_the_callers_mode, shares))
     finally:
         torch.set_num_threads(before)
 

@@ -186,3 +186,20 @@ def test_the_scores_are_never_stored():
     if extra_mb is None:
         pytest.skip("only Linux tells a process's peak memory")
     assert extra_mb < problem.scores_mb / 10
+
+
+def test_threads_keep_the_callers_mode():
+    """So many pairs that threads share them, also where torch has one core to offer."""
+    rng = torch.Generator().manual_seed(0)
+    features = torch.randn((1, 2, 72, 72), generator=rng)
+    hole = torch.zeros(1, 1, 72, 72)
+    hole[..., 10:50, 10:50] = 1
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        expected = patch_match(features, hole)
+        with torch.inference_mode():
+            features = features.clone()  # an inference tensor, as networks give
+            assert torch.equal(patch_match(features, hole), expected)
+    finally:
+        torch.set_num_threads(before)
