@@ -13,7 +13,8 @@ from rich.table import Table
 from runtime.commands import ASSETS
 from runtime.commands.options import Device, Threads
 from runtime.console import err, note, out
-from runtime.images import read_inst_map, read_label_map, write_image
+from runtime.images import read_drawing, read_inst_map, read_label_map, write_image
+from runtime.sketch_completer import SketchCompleter
 from runtime.synthesizer import Synthesizer
 from runtime.translation_images import read_translation_input
 from runtime.translator import Translator
@@ -27,11 +28,11 @@ def demo(
     device: Device = "auto",
     threads: Threads = None,
 ) -> None:
-    """Run the engines that ship with pix2rt: a street from its label map, in two styles, and one from a line drawing.
+    """Run the engines that ship with pix2rt: a street from its label map and from a line drawing, a face from a sketch.
 
     Example: `pix2rt demo -o out`
     """
-    for show in (_synthesis, _translation):
+    for show in (_synthesis, _translation, _completion):
         table = Table("step", "time")
 
         def timed(step: str, work: Callable[[], Any], table: Table = table) -> Any:
@@ -74,3 +75,12 @@ def _translation(timed: Timed, device: str, threads: int | None) -> tuple[str, P
     timed("second call", lambda: translator.run(drawing))
     height, width = drawing.shape[:2]
     return f"line drawing → photo, {width}×{height} on {translator.device}", pictures
+
+
+def _completion(timed: Timed, device: str, threads: int | None) -> tuple[str, Pictures]:
+    """Sketch → photo by a search: Contextual GAN."""
+    completer = timed("load the engine", lambda: SketchCompleter(ASSETS / "faces.onnx", device, threads))
+    sketch = read_drawing(ASSETS / "faces_sketch.png")
+    joint = timed("search", lambda: completer.complete(*completer.joint(sketch)))
+    side = completer.side
+    return f"sketch → photo by a search, {side}×{side} on {completer.device}", {"face.png": joint.image}

@@ -1,26 +1,30 @@
 """The engines that ship: small, and worth shipping."""
 
 import numpy as np
-from skimage.metrics import peak_signal_noise_ratio
+from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from runtime import Synthesizer, Translator
+from runtime import SketchCompleter, Synthesizer, Translator
 from runtime.commands import ASSETS
-from runtime.images import read_inst_map, read_label_map, read_photo
+from runtime.images import read_drawing, read_inst_map, read_label_map, read_photo
 from tests.paths import DATA, needs_data
 from tests.runtime.test_command_line import run
 from training.data.conditions import CONDITIONS
+from training.data.faces import random_face, render_face
+from training.data.images import resize_photo
+from training.data.joint import sketch_of
 from training.data.scenes import render_scene
 
 DRAWN_SCENE = 100003  # the seed of the scene that edges2photo_input.png was drawn from; training stops at 399
+SKETCHED_FACE = 100007  # likewise of faces_sketch.png; training stops at 3999
 
 
 def test_what_ships_is_small_and_a_street(tmp_path):
     """At most 10 MB; areas of one class look alike and classes look different, as noise would not."""
     engines = sorted(ASSETS.glob("*.onnx"))
-    assert [path.name for path in engines] == ["edges2photo.onnx", "street.encoder.onnx", "street.onnx"]
-    sizes = [path.stat().st_size for path in engines]
-    assert sizes[0] <= 6e6
-    assert sum(sizes[1:]) <= 10 * 2**20
+    sizes = {path.name: path.stat().st_size for path in engines}
+    assert list(sizes) == ["edges2photo.onnx", "faces.onnx", "inpaint.onnx", "street.encoder.onnx", "street.onnx"]
+    assert max(sizes.values()) <= 10 * 2**20
+    assert sizes["faces.onnx"] <= 8e6
     synthesizer = Synthesizer(ASSETS / "street.onnx")
     labels = read_label_map(ASSETS / "street_labels.png", synthesizer.labels)
     photo = synthesizer.run(labels, read_inst_map(ASSETS / "street_instances.png")).astype(float)
@@ -43,6 +47,23 @@ def test_the_shipped_translator_paints_its_drawing():
     assert closeness[1] > closeness[0] + 1.5  # 18.8 against 16.5 dB
     sharpness = [np.abs(np.diff(image.astype(float), axis=1)).mean() for image in (scene.photo, photo)]
     assert sharpness[1] > 0.6 * sharpness[0]
+
+
+def test_the_shipped_completer_follows_a_sketch_it_never_saw():
+    """The face is drawn where the ink is, and its photo is nearer to its own face than to another's."""
+    completer = SketchCompleter(ASSETS / "faces.onnx")
+    faces = [render_face(random_face(seed), 2 * completer.side) for seed in (SKETCHED_FACE, SKETCHED_FACE + 1)]
+    sketch = read_drawing(ASSETS / "faces_sketch.png")
+    assert np.array_equal(sketch, sketch_of(faces[0], "xdog", 2 * completer.side)[..., :1])
+    completion = completer.complete(*completer.joint(sketch), iterations=150)
+    assert completion.contextual_loss[completion.iteration, 0] < 0.4 * completion.contextual_loss[0, 0]
+    given, made = (255.0 - np.split(image, 2, 1)[0] for image in (completion.image, completion.made))
+    is_ink = given > 128
+    assert made[is_ink].mean() > 4 * made[~is_ink].mean()
+    photo = completion.image[:, completer.side :]
+    small = [resize_photo(face, photo.shape[:2]) for face in faces]
+    similarities = [structural_similarity(photo.mean(-1), face.mean(-1), data_range=255) for face in small]
+    assert similarities[0] > similarities[1] + 0.1
 
 
 @needs_data

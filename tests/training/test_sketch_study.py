@@ -95,6 +95,15 @@ def test_pairs_hold_the_photo_unchanged(faces, tmp_path):
         assert (pair[:, :SIDE] >= joint[:, :SIDE]).all()
 
 
+def test_the_command_writes_pairs(faces, tmp_path):
+    result = command("sketches", faces / "val", "--pairs", SIDE, "--style", "photocopy", "-o", tmp_path / "pairs")
+    assert result.returncode == 0, result.stderr
+    assert "3 pairs in" in result.stdout
+    for photo in find_photos(faces, "val"):
+        pair = read_photo(tmp_path / "pairs" / f"{photo.stem}.png")
+        assert (pair == joint_image(photo, "photocopy", SIDE)).all()
+
+
 def test_a_style_of_its_own_reads_joint_images_as_they_lie(checkpoints, faces, tmp_path):
     checkpoint = load_checkpoint(checkpoints["gan"])
     write_pairs(tmp_path / "val", find_photos(faces, "val"), "xdog", SIDE, "distorted")

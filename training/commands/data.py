@@ -47,7 +47,7 @@ def faces(
 ) -> None:
     """Write procedural faces, photos to train a Contextual GAN with.
 
-    Example: python -m training faces faces --count 2000
+    Example: python -m training faces faces --count 4000
     """
     from training.data.photo_folder import write_face
 
@@ -80,13 +80,18 @@ def sketches(
     photos: Annotated[Path, typer.Argument(help="folder of photos")],
     output: Annotated[Path, typer.Option("--output", "-o", help="folder to write")],
     style: Annotated[str, typer.Option(help="xdog, fdog or photocopy")] = "xdog",
+    pairs: Annotated[
+        int | None, typer.Option(min=16, help="write pairs sketch | photo of this side instead, as pix2pix reads them")
+    ] = None,
 ) -> None:
     """Turn a folder of photos into sketches, grey pictures of their size.
 
     Example: python -m training sketches photos --style fdog -o sketches
+
+    Example: python -m training sketches faces/train --pairs 64 -o pairs/train
     """
     from training.data.joint import find_photos
-    from training.data.photo_folder import write_sketch
+    from training.data.photo_folder import write_pair, write_sketch
     from training.data.sketches import STYLES
 
     if style not in STYLES:
@@ -95,8 +100,12 @@ def sketches(
         raise InputError(f"--output {output} is the folder of the photos; sketches would replace them")
     files = find_photos(photos, "")
     for path in track(files, description="sketching", console=console):
-        write_sketch(path, output / f"{path.stem}.png", style)
-    console.print(f"{len(files)} sketches in {output}")
+        target = output / f"{path.stem}.png"
+        if pairs is None:
+            write_sketch(path, target, style)
+        else:
+            write_pair(path, target, style, pairs)
+    console.print(f"{len(files)} {'sketches' if pairs is None else 'pairs'} in {output}")
 
 
 @app.command()

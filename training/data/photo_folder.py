@@ -8,6 +8,8 @@ from PIL import Image
 from runtime.files import atomic_path
 from training.data.faces import random_face, render_face
 from training.data.images import read_photo
+from training.data.joint import joint_image
+from training.data.poor_sketches import QUALITIES
 from training.data.sketches import STYLES
 from training.data.textures import render_texture
 
@@ -42,6 +44,26 @@ def write_sketch(photo: Path, path: Path, style: str) -> None:
         OutputError: the folder cannot be written.
     """
     _write(STYLES[style](read_photo(photo)), path)
+
+
+def write_pair(photo: Path, path: Path, style: str, side: int, quality: str = "clean", seed: int = 0) -> None:
+    """Write the joint image [sketch | photo] of the file `photo`, [side, 2·side] pixels, which pix2pix reads, too.
+
+    Args:
+        photo: file; its middle square counts.
+        path: to write.
+        style: of the sketch, of `STYLES`.
+        side: of sketch and photo, pixels.
+        quality: of the sketch, of `QUALITIES`.
+        seed: of what is missing or distorted in it.
+
+    Raises:
+        DataError: it cannot be read as an image.
+        OutputError: the folder cannot be written.
+    """
+    sketch, real = np.split(joint_image(photo, style, side), 2, 1)
+    poor = QUALITIES[quality](sketch, np.random.default_rng(seed))
+    _write(np.concatenate([poor, real], 1), path)
 
 
 def _write(picture: np.ndarray, path: Path) -> None:

@@ -3,13 +3,10 @@
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
-from PIL import Image
-
 from runtime.errors import DataError
 from runtime.files import atomic_path
 from training.checkpoint import Checkpoint
-from training.data.joint import joint_image
+from training.data.photo_folder import write_pair
 from training.data.poor_sketches import QUALITIES
 from training.evaluation.evaluate import Progress, Report, evaluate, held_out_items
 from training.evaluation.figures import Measure, legend, markdown_table, occurring
@@ -79,7 +76,4 @@ def write_pairs(folder: Path, photos: Sequence[Path], style: str, side: int, qua
     for stale in folder.glob("*.png"):
         stale.unlink()
     for index, photo in enumerate(photos):
-        sketch, real = np.split(joint_image(photo, style, side), 2, 1)
-        poor = QUALITIES[quality](sketch, np.random.default_rng(index))
-        with atomic_path(folder / f"{photo.stem}.png") as temporary:
-            Image.fromarray(np.concatenate([poor, real], 1)).save(temporary)
+        write_pair(photo, folder / f"{photo.stem}.png", style, side, quality, seed=index)
