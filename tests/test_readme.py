@@ -25,7 +25,9 @@ def test_the_api_example_runs(tmp_path, monkeypatch):
     ids[ids == np.bincount(cars).argmax()] = 26001
     Image.fromarray(ids.astype(np.uint16)).save(tmp_path / "frame_gtFine_instanceIds.png")
     Image.fromarray(np.full((*ids.shape, 3), 90, np.uint8)).save(tmp_path / "frame.png")
-    shutil.copy(ASSETS / "edges2photo.onnx", tmp_path / "edges2photo.onnx")
+    for name in ("edges2photo.onnx", "inpaint.onnx", "faces.onnx"):
+        shutil.copy(ASSETS / name, tmp_path / name)
+    shutil.copy(ASSETS / "faces_sketch.png", tmp_path / "sketch.png")
     shutil.copy(ASSETS / "edges2photo_input.png", tmp_path / "drawing.png")
     blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     example = next(block for block in blocks if "StyleEncoder" in block)
@@ -35,6 +37,10 @@ def test_the_api_example_runs(tmp_path, monkeypatch):
     assert values["photo"].shape == (1024, 2048, 3)
     assert values["photo"].dtype == np.uint8
     assert values["image"].shape == (512, 1024, 3)
+    known = ~values["hole_mask"]
+    known[297:423, 497:643] = False  # what dilate=3 takes
+    assert np.array_equal(values["filled"][known], values["image"][known])
+    assert values["face"].shape == values["sketch"].shape == (64, 64, 3)
     assert set(values["styles"]) == set(np.unique(ids).tolist())
 
 

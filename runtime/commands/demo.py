@@ -13,7 +13,9 @@ from rich.table import Table
 from runtime.commands import ASSETS
 from runtime.commands.options import Device, Threads
 from runtime.console import err, note, out
-from runtime.images import read_drawing, read_inst_map, read_label_map, write_image
+from runtime.images import read_drawing, read_inst_map, read_label_map, read_photo, write_image
+from runtime.inpainter import Inpainter
+from runtime.mask_images import read_hole_mask
 from runtime.sketch_completer import SketchCompleter
 from runtime.synthesizer import Synthesizer
 from runtime.translation_images import read_translation_input
@@ -22,17 +24,19 @@ from runtime.translator import Translator
 Pictures = dict[str, NDArray[np.uint8]]
 Timed = Callable[[str, Callable[[], Any]], Any]
 
+_GREY = 127  # what is shown of a hole
+
 
 def demo(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the pictures.")] = Path("out"),
     device: Device = "auto",
     threads: Threads = None,
 ) -> None:
-    """Run the engines that ship with pix2rt: a street from its label map and from a line drawing, a face from a sketch.
+    """Run the engines that ship: streets from a label map and a drawing, a face from a sketch, a photo with holes.
 
     Example: `pix2rt demo -o out`
     """
-    for show in (_synthesis, _translation, _completion):
+    for show in (_synthesis, _translation, _completion, _inpainting):
         table = Table("step", "time")
 
         def timed(step: str, work: Callable[[], Any], table: Table = table) -> Any:
@@ -84,3 +88,17 @@ def _completion(timed: Timed, device: str, threads: int | None) -> tuple[str, Pi
     joint = timed("search", lambda: completer.complete(*completer.joint(sketch)))
     side = completer.side
     return f"sketch → photo by a search, {side}×{side} on {completer.device}", {"face.png": joint.image}
+
+
+def _inpainting(timed: Timed, device: str, threads: int | None) -> tuple[str, Pictures]:
+    """Photo with holes → photo: Infer, Match, Translate."""
+    inpainter = timed("load the engine", lambda: Inpainter(ASSETS / "inpaint.onnx", device, threads))
+    photo = read_photo(ASSETS / "inpaint_photo.jpg")
+    hole_mask = read_hole_mask(ASSETS / "inpaint_mask.png", note)
+    pictures = {
+        "inpaint.png": timed("first call", lambda: inpainter.run(photo, hole_mask)),
+        "inpaint_input.png": np.where(hole_mask[..., None] > 0, np.uint8(_GREY), photo),
+    }
+    timed("second call", lambda: inpainter.run(photo, hole_mask))
+    height, width = hole_mask.shape
+    return f"holes → photo, {width}×{height} on {inpainter.device}", pictures

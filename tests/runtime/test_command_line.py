@@ -251,6 +251,11 @@ def test_demo(tmp_path):
     assert first.shape == second.shape == labels.shape == (1024, 2048, 3)
     assert (first != second).any()
     assert read_photo(tmp_path / "out" / "edges2photo.png").shape == (512, 1024, 3)
+    assert read_photo(tmp_path / "out" / "face.png").shape == (64, 128, 3)
+    filled, given = (read_photo(tmp_path / "out" / name) for name in ("inpaint.png", "inpaint_input.png"))
+    assert filled.shape == given.shape == (512, 512, 3)
+    is_known = (filled == given).all(-1)
+    assert 0.5 < is_known.mean() < 0.95
     for text in ("load the engine", "first call", "street.png", "edges2photo_input.png"):
         assert text in result.output
 

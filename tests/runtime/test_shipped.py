@@ -1,11 +1,14 @@
 """The engines that ship: small, and worth shipping."""
 
+import cv2
 import numpy as np
+import pytest
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from runtime import SketchCompleter, Synthesizer, Translator
+from runtime import Inpainter, SketchCompleter, Synthesizer, Translator
 from runtime.commands import ASSETS
 from runtime.images import read_drawing, read_inst_map, read_label_map, read_photo
+from runtime.mask_images import read_hole_mask
 from tests.paths import DATA, needs_data
 from tests.runtime.test_command_line import run
 from training.data.conditions import CONDITIONS
@@ -64,6 +67,24 @@ def test_the_shipped_completer_follows_a_sketch_it_never_saw():
     small = [resize_photo(face, photo.shape[:2]) for face in faces]
     similarities = [structural_similarity(photo.mean(-1), face.mean(-1), data_range=255) for face in small]
     assert similarities[0] > similarities[1] + 0.1
+
+
+def test_the_shipped_inpainter_fills_holes_with_texture():
+    """What is known stays; in the holes are the photo's edges, where OpenCV's method leaves a blur."""
+    photo = read_photo(ASSETS / "inpaint_photo.jpg")
+    hole = read_hole_mask(ASSETS / "inpaint_mask.png", pytest.fail)
+    filled = Inpainter(ASSETS / "inpaint.onnx").run(photo, hole)
+    assert np.array_equal(filled[~hole], photo[~hole])
+    blurred = cv2.inpaint(photo, hole.astype(np.uint8), 3, cv2.INPAINT_TELEA)
+    inside = cv2.erode(hole.astype(np.uint8), np.ones((5, 5))) > 0
+
+    def sharpness(image):
+        return np.abs(np.diff(image.astype(float).mean(-1), axis=1))[inside[:, 1:]].mean()
+
+    assert sharpness(filled) > 2 * sharpness(blurred)
+    assert sharpness(filled) > 0.5 * sharpness(photo)
+    error = np.abs(filled[hole].astype(float).mean(0) - photo[hole].mean(0))
+    assert error.max() < 20, "on the whole the colour is right"
 
 
 @needs_data
