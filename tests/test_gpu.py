@@ -6,9 +6,10 @@ import pytest
 import torch
 from accelerate.state import AcceleratorState
 
-from runtime import Synthesizer, Translator
+from runtime import Inpainter, SketchCompleter, Synthesizer, Translator
 from runtime.commands import ASSETS
-from runtime.images import read_inst_map, read_label_map
+from runtime.images import read_drawing, read_inst_map, read_label_map, read_photo
+from runtime.mask_images import read_hole_mask
 from runtime.translation_images import read_translation_input
 from tests.training.runs import losses, scene_data, train
 from training.loop import Trainer
@@ -71,3 +72,28 @@ def test_pix2pix_trains(tmp_path, precision):
     assert losses(tmp_path / "parts")[0] == losses(tmp_path / "whole")[0]
     assert whole.step == 8
     assert all(np.isfinite(list(line.values())).all() for line in losses(tmp_path / "whole"))
+
+
+@pytest.mark.gpu
+@needs_cuda_runtime
+def test_the_gpu_fills_holes_as_the_cpu():
+    """A near-tie of the match may go the other way, so most pixels must agree, and the known ones all."""
+    engines = {device: Inpainter(ASSETS / "inpaint.onnx", device) for device in ("cpu", "cuda")}
+    photo = read_photo(ASSETS / "inpaint_photo.jpg")
+    hole = read_hole_mask(ASSETS / "inpaint_mask.png", pytest.fail)
+    filled = {device: engine.run(photo, hole) for device, engine in engines.items()}
+    assert np.array_equal(filled["cuda"][~hole], photo[~hole])
+    difference = np.abs(filled["cuda"].astype(int) - filled["cpu"])
+    assert np.mean(difference[hole] <= 2) > 0.9
+
+
+@pytest.mark.gpu
+@needs_cuda_runtime
+def test_the_gpu_completes_as_the_cpu():
+    completers = {device: SketchCompleter(ASSETS / "faces.onnx", device) for device in ("cpu", "cuda")}
+    sketch = read_drawing(ASSETS / "faces_sketch.png")
+    curves = {}
+    for device, completer in completers.items():
+        completion = completer.complete(*completer.joint(sketch), iterations=50, stop_early=False)
+        curves[device] = completion.contextual_loss[:, 0]
+    np.testing.assert_allclose(curves["cuda"], curves["cpu"], rtol=0.01)
