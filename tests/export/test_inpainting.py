@@ -31,6 +31,7 @@ from tests.tiny_models import save_tiny_checkpoint
 from tests.tolerances import FLOATS, GREY_LEVELS, PSNR_DB
 from training.checkpoint import Checkpoint, save_checkpoint
 from training.networks.inpainting import Architecture, Inpainting, build, masked_input, tone
+from training.networks.smooth_fill import smooth_fill
 
 SIZE = (32, 48)
 ARCHITECTURE = Architecture(infer_ngf=4, n_blocks=1, feature_widths=(4, 6, 8), translate_ngf=4, n_levels=2)
@@ -119,7 +120,9 @@ def completed(arrays: dict[str, Any], scales: int, iterations: int) -> Any:
         if made is None:
             made = networks["image2feature"](masked_input(small, missing))
         else:
-            made = F.interpolate(made, scale_factor=2, mode="bilinear")
+            larger, smooth = F.interpolate(made, scale_factor=2, mode="bilinear"), smooth_fill(small, missing)
+            depth = tone(missing) ** 2
+            made = larger * depth + smooth * (1 - depth)
         guess = made = paste(made)
         for _ in range(iterations):
             features = swapped(networks["features"](made), F.max_pool2d(missing, 4))

@@ -154,7 +154,8 @@ def slow_pipeline(networks, image, hole, scales, iterations, swap):
             smooth = slow_smooth_fill(known[0], missing[0, 0])
             made = run("image2feature", np.concatenate([smooth[None], missing], 1))
         else:
-            made = bilinear(made)
+            smooth = slow_smooth_fill(known[0], missing[0, 0])[None]
+            made = smooth + slow_tone(missing) ** 2 * (bilinear(made) - smooth)
         guess = made = np.where(missing > 0, made, known)
         for _ in range(iterations):
             features = run("features", made)

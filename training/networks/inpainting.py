@@ -20,8 +20,9 @@ class Inpainting(nn.Module):
     """The whole inference pipeline (figure 2 and section 3.5 of the paper).
 
     Image2Feature works at the lowest scale alone. Every scale then matches and translates; the result, enlarged, fills
-    the hole of the next. Not in the paper: the tone stays that of the guess that a scale begins with. The match looks
-    at directions of features only, and so finds the right texture in the wrong light.
+    the hole of the next. Not in the paper: that counts deep in the hole alone, near its border a smooth filling does, so
+    that thin holes do not suffer from scales at which they are wide. And the tone stays that of the guess that a scale
+    begins with: the match looks at directions of features only, and so finds the right texture in the wrong light.
 
     Args:
         networks: those of `build`, in evaluation mode.
@@ -55,7 +56,7 @@ class Inpainting(nn.Module):
         pyramid = [_shrunk(image, hole, scale) for scale in reversed(range(self.scales))]
         made = self.image2feature(masked_input(*pyramid[0]))
         for index, (known, missing) in enumerate(pyramid):
-            guess = made = pasted(_enlarged(made, 2) if index else made, known, missing)
+            guess = made = pasted(_deepened(_enlarged(made, 2), known, missing) if index else made, known, missing)
             for _ in range(self.iterations):
                 made = pasted(self.translate(made, missing), known, missing)
                 made = pasted(made + tone(guess) - tone(made), known, missing)
@@ -106,6 +107,12 @@ def masked_input(image: Tensor, hole: Tensor) -> Tensor:
 def pasted(made: Tensor, image: Tensor, hole: Tensor) -> Tensor:
     """`made` in the hole, `image` elsewhere, in the type of `image`."""
     return torch.where(hole > 0, made.to(image.dtype), image)
+
+
+def _deepened(enlarged: Tensor, known: Tensor, hole: Tensor) -> Tensor:
+    """What the last scale made where nothing is known nearby; towards the hole's border, a smooth filling."""
+    smooth = smooth_fill(known, hole)
+    return smooth + tone(hole).square() * (enlarged - smooth)
 
 
 def tone(image: Tensor) -> Tensor:
