@@ -20,8 +20,8 @@ class Inpainting(nn.Module):
     """The whole inference pipeline (figure 2 and section 3.5 of the paper).
 
     Image2Feature works at the lowest scale alone. Every scale then matches and translates; the result, enlarged, fills
-    the hole of the next. Not in the paper: that counts deep in the hole alone, near its border a smooth filling does, so
-    that thin holes do not suffer from scales at which they are wide. And the tone stays that of the guess that a scale
+    the hole of the next. Not in the paper: that counts deep in the hole only, near its border a smooth filling does, so
+    thin holes do not suffer from scales at which they are wide. And the tone stays that of the guess that a scale
     begins with: the match looks at directions of features only, and so finds the right texture in the wrong light.
 
     Args:
