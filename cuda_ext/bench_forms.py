@@ -113,6 +113,8 @@ def onnx(problem: Problem, threads: int) -> Run:
     onnx_functions.add_functions(model)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
+    # Threads that spin while they wait take a core from the other forms, whose turn comes next.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
 
     def run() -> NDArray[Any]:
