@@ -45,8 +45,8 @@ class OnnxEngine:
         self._path = path
         self._outputs = [tensor.name for tensor in spec.outputs]
         self._session = _open_session(path, spec, self.device, threads)
-        _require_same(path, "input", spec.inputs, self._session.get_inputs())
-        _require_same(path, "output", spec.outputs, self._session.get_outputs())
+        _require_same(path, "input", spec.inputs, _declared(path, self._session.get_inputs()))
+        _require_same(path, "output", spec.outputs, _declared(path, self._session.get_outputs()))
 
     def run(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         """See `runtime.engine.Engine.run`."""
@@ -169,17 +169,26 @@ def _cuda_options(spec: EngineSpec) -> dict[str, str]:
     }
 
 
-def _require_same(path: Path, what: str, tensors: tuple[TensorSpec, ...], nodes: list[Any]) -> None:
+_Declared = dict[str, tuple[str, list[int | str | None]]]  # name → (type, shape), as the graph has them
+
+
+def _declared(path: Path, nodes: list[Any]) -> _Declared:
+    try:
+        return {node.name: (node.type, node.shape) for node in nodes}
+    except UnicodeDecodeError as error:  # onnxruntime decodes names on access, and does not check them on loading
+        raise EngineFormatError(
+            f"engine {path} is damaged: its graph has the name {error.object!r}, expected UTF-8; export it again"
+        ) from error
+
+
+def _require_same(path: Path, what: str, tensors: tuple[TensorSpec, ...], actual: _Declared) -> None:
     """Names, dtypes, ranks and static sizes of the graph must be those of the specification."""
-    actual = {node.name: node for node in nodes}
     if set(actual) != {tensor.name for tensor in tensors}:
         raise _mismatch(path, f"{what}s {', '.join(sorted(actual))}", ", ".join(sorted(t.name for t in tensors)))
     for tensor in tensors:
-        node = actual[tensor.name]
-        if node.type != _ORT_TYPES[tensor.dtype] or not _same_shape(tensor.shape, node.shape):
-            raise _mismatch(
-                path, f"{what} {tensor.name} as {node.type} {node.shape}", f"{tensor.dtype} {list(tensor.shape)}"
-            )
+        dtype, shape = actual[tensor.name]
+        if dtype != _ORT_TYPES[tensor.dtype] or not _same_shape(tensor.shape, shape):
+            raise _mismatch(path, f"{what} {tensor.name} as {dtype} {shape}", f"{tensor.dtype} {list(tensor.shape)}")
 
 
 def _same_shape(expected: tuple[int | str, ...], actual: list[int | str | None]) -> bool:

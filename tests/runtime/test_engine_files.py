@@ -260,6 +260,17 @@ def test_operators_that_the_runtime_lacks(tmp_path):
         Synthesizer(path)
 
 
+@pytest.mark.parametrize(("name", "damaged"), [(b"\x12\x01K", b"\x12\x01\xcb"), (b"styles", b"style\xcb")])
+def test_names_that_are_no_text(tmp_path, engine, name, damaged):
+    """onnxruntime loads such a graph and fails when its inputs are listed."""
+    path = tmp_path / "e.onnx"
+    graph, metadata = engine.read_bytes().split(SPEC_KEY.encode())
+    assert name in graph
+    path.write_bytes(graph.replace(name, damaged) + SPEC_KEY.encode() + metadata)
+    with pytest.raises(EngineFormatError, match=r"damaged: its graph has the name .*xcb.*expected UTF-8"):
+        Synthesizer(path)
+
+
 def open_and_run(path):
     """Whether the engine worked; anything but a Pix2rtError fails the test."""
     try:

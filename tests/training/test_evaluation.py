@@ -162,6 +162,9 @@ def test_what_is_no_network(tmp_path):
     with pytest.raises(EngineFormatError, match="is no network"):
         OnnxNetwork(broken, "features")
     fine = features(tmp_path / "features.onnx")
+    broken.write_bytes(fine.read_bytes().replace(b"\x12\x01H", b"\x12\x01\xcb"))  # the axis H, no longer UTF-8
+    with pytest.raises(EngineFormatError, match=r"is no network.*decode byte 0xcb"):
+        OnnxNetwork(broken, "features")
     with pytest.raises(InputError, match="imagenet, unit"):
         OnnxNetwork(fine, "features", "caffe")
 

@@ -1,7 +1,7 @@
 """Networks of others as ONNX files: a photo in, arrays out. The only module of training that imports onnxruntime."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -27,6 +27,14 @@ _ERRORS: tuple[type[Exception], ...] = (
     RuntimeError,
     ValueError,
 )
+
+
+class _Node(NamedTuple):
+    """An input or output as the file declares it; axes are numbers, or names and None where they are free."""
+
+    name: str
+    type: str
+    shape: list[int | str | None]
 
 
 class OnnxNetwork:
@@ -55,11 +63,17 @@ class OnnxNetwork:
         options.log_severity_level = _FATAL_ONLY
         try:
             self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+            # Copied here because onnxruntime decodes names on access: a damaged one is noticed now.
+            inputs, outputs = (
+                [_Node(node.name, node.type, list(node.shape)) for node in nodes]
+                for nodes in (self._session.get_inputs(), self._session.get_outputs())
+            )
         except _ERRORS as error:
             raise EngineFormatError(
                 f"{what} {path} is no network onnxruntime can load: {_first_line(error)}"
             ) from error
-        self._input = self._image_input()
+        self._input = self._image_input(inputs)
+        self.output_shape = outputs[0].shape
         self.size = self._chosen_size(size)
 
     def __call__(self, photo: NDArray[np.uint8]) -> list[NDArray[Any]]:
@@ -82,8 +96,7 @@ class OnnxNetwork:
                 f"{_first_line(error)}; bring images to a size it takes with --{self.what}-size HEIGHTxWIDTH"
             ) from error
 
-    def _image_input(self) -> Any:
-        inputs = self._session.get_inputs()
+    def _image_input(self, inputs: list[_Node]) -> _Node:
         listed = ", ".join(f"{node.name} {node.type} {node.shape}" for node in inputs)
         if len(inputs) == 1 and len(inputs[0].shape) == 4:
             image = inputs[0]
@@ -97,19 +110,14 @@ class OnnxNetwork:
         )
 
     @property
-    def output_shape(self) -> list[Any]:
-        """Axes of the first output: numbers, or names and None where they are free."""
-        return list(self._session.get_outputs()[0].shape)
-
-    @property
     def _takes_bytes(self) -> bool:
-        return bool(self._input.type == "tensor(uint8)")
+        return self._input.type == "tensor(uint8)"
 
     def _chosen_size(self, size: tuple[int, int] | None) -> tuple[int, int] | None:
-        axes = self._input.shape[1:3] if self._takes_bytes else self._input.shape[2:4]
-        if not all(isinstance(axis, int) for axis in axes):
+        height, width = self._input.shape[1:3] if self._takes_bytes else self._input.shape[2:4]
+        if not isinstance(height, int) or not isinstance(width, int):
             return size
-        fixed = (int(axes[0]), int(axes[1]))
+        fixed = (height, width)
         if size not in (None, fixed):
             raise InputError(
                 f"--{self.what}-size {size}: {self.path} takes images of {fixed[0]}×{fixed[1]} only; leave it out"
