@@ -68,7 +68,7 @@ def family_system(family: str) -> ModuleType:
     `untrained(options) -> Checkpoint`.
 
     A family that makes images also offers `held_out(checkpoint, data, split, settings) -> Iterator[HeldOut]` and
-    `SETTINGS`, the names that `settings` may hold; see `makes_images`.
+    `SETTINGS`, the names that `settings` may hold, each with the help text of its option; see `makes_images`.
     """
     return importlib.import_module(f"training.systems.{family}")
 

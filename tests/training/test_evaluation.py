@@ -3,20 +3,23 @@
 import numpy as np
 import pytest
 import torch
+import typer
 from scipy.linalg import sqrtm
 from torch.nn.functional import cosine_similarity
 
 from runtime.errors import DataError, EngineFormatError, InputError
 from tests.training.runs import scene_data
 from tests.training.tiny_onnx import features
+from training.__main__ import app
 from training.checkpoint import Checkpoint
 from training.evaluation.appearance import Appearance, Fidelity
 from training.evaluation.evaluate import evaluate, held_out_items, write_report
 from training.evaluation.features import FeatureDistance, frechet_distance, image_distance, verification_accuracy
 from training.evaluation.figures import FIGURES
 from training.evaluation.onnx_network import OnnxNetwork
+from training.networks import FAMILIES
 from training.networks.segmenter import Architecture
-from training.system import HeldOut, family_system
+from training.system import HeldOut, family_system, makes_images
 
 
 def item(fake, real, name="item", label_map=None):
@@ -167,6 +170,15 @@ def test_what_is_no_network(tmp_path):
         OnnxNetwork(broken, "features")
     with pytest.raises(InputError, match="imagenet, unit"):
         OnnxNetwork(fine, "features", "caffe")
+
+
+@pytest.mark.parametrize("family", [family for family in FAMILIES if makes_images(family)])
+def test_every_setting_of_a_family_is_an_option(family, tmp_path):
+    options = dict.fromkeys(family_system(family).SETTINGS, "nonsense")
+    command = typer.main.get_command(app).commands["evaluate"]
+    given = [f"--{name}={value}" for name, value in options.items()]
+    context = command.make_context("evaluate", [str(tmp_path / "c.safetensors"), "--data", str(tmp_path), *given])
+    assert options.items() <= context.params.items()
 
 
 def test_a_family_without_images_is_refused(tmp_path):

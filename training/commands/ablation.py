@@ -3,41 +3,21 @@
 import os
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 import typer
 
 from runtime.errors import InputError
 from training.commands.console import app, console
 from training.commands.evaluate import progress_of_items, show
-from training.commands.family_options import options_of, parameter, use_parameters
-from training.commands.measures import (
-    FeaturesNorm,
-    FeaturesPath,
-    FeaturesSize,
-    MeasureOptions,
-    SegmenterClasses,
-    SegmenterNorm,
-    SegmenterPath,
-    SegmenterSize,
-)
+from training.commands.measures import MeasureOptions
+from training.commands.parameters import options_of, parameter, parameters_of, take, use_parameters
 from training.evaluation.ablation import Ablation, Comparison, run_ablation
 from training.evaluation.studies import STUDIES
 from training.system import family_system
 
 ablation_app = typer.Typer(no_args_is_help=True, help="Train, evaluate and tabulate the rows of a paper's ablation.")
 app.add_typer(ablation_app, name="ablation")
-
-_MEASURES = {
-    "segmenter": SegmenterPath,
-    "segmenter_norm": SegmenterNorm,
-    "segmenter_size": SegmenterSize,
-    "segmenter_classes": SegmenterClasses,
-    "features": FeaturesPath,
-    "features_norm": FeaturesNorm,
-    "features_size": FeaturesSize,
-}
-_Record = TypeVar("_Record")
 
 
 @dataclass(frozen=True)
@@ -61,7 +41,7 @@ def add_study(name: str) -> None:
     def command(**given: Any) -> None:
         if os.environ.get("WORLD_SIZE", "1") != "1":
             raise InputError("ablation runs as one process, not under torchrun; divide its rows with --rows instead")
-        common, chosen = _take(_Common, given), _take(MeasureOptions, given)
+        common, chosen = take(_Common, given), take(MeasureOptions, given)
         ablation = Ablation(study, study.choose(common.rows), common.preset, given, common.output)
         settings = {"size": common.size} if common.size else {}
         comparison = Comparison(common.eval_split, settings, chosen.measures, chosen.document())
@@ -77,18 +57,13 @@ def add_study(name: str) -> None:
         parameter("eval_split", Annotated[str, typer.Option(help="held-out part of the data folder")], "val"),
         parameter("size", Annotated[str, typer.Option(help="HEIGHTxWIDTH of held-out items; default their own")], ""),
         parameter("items", Annotated[int, typer.Option(min=1, help="lines of grid.png")], 6),
-        *(parameter(field.name, _MEASURES[field.name], field.default) for field in fields(MeasureOptions)),
+        *parameters_of(MeasureOptions),
         *options_of(module.Options, without=study.varied),
     ]
     use_parameters(command, parameters)
     derive = " --derive grey" if "derive" in {field.name for field in fields(module.Options)} else ""
     example = f"Example: python -m training ablation {name} --data photos{derive} -o runs/{name}"
     ablation_app.command(name, help=f"{study.section}. Rows: {', '.join(study.rows)}.\n\n{example}")(command)
-
-
-def _take(kind: type[_Record], given: dict[str, Any]) -> _Record:
-    """The record `kind` made of its fields in `given`, which loses them."""
-    return kind(**{field.name: given.pop(field.name) for field in fields(kind)})  # type: ignore[arg-type]
 
 
 for _study in STUDIES:

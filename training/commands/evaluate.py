@@ -2,8 +2,9 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich import box
@@ -13,72 +14,52 @@ from rich.table import Column, Table
 from runtime.errors import InputError
 from training.checkpoint import load_checkpoint
 from training.commands.console import app, console
-from training.commands.measures import (
-    FeaturesNorm,
-    FeaturesPath,
-    FeaturesSize,
-    MeasureOptions,
-    SegmenterClasses,
-    SegmenterNorm,
-    SegmenterPath,
-    SegmenterSize,
-)
+from training.commands.measures import MeasureOptions
+from training.commands.parameters import parameters_of, settings_of_families, take, use_parameters
 from training.evaluation.evaluate import evaluate, held_out_items, write_report
 from training.evaluation.figures import FIGURES, Values, cell, occurring
 from training.evaluation.judge import JudgePage
 
 
-@app.command("evaluate")
-def evaluate_command(
-    checkpoint: Annotated[Path, typer.Argument(help="checkpoint.safetensors")],
-    data: Annotated[Path, typer.Option(help="data folder")],
-    split: Annotated[str, typer.Option(help="held-out part of the folder")] = "val",
-    styles: Annotated[
-        str | None, typer.Option(help="pix2pixHD: encoded (from the real photo) or sampled (from the style bank)")
-    ] = None,
-    derive: Annotated[str | None, typer.Option(help="pix2pix: how inputs are made; default as in training")] = None,
-    direction: Annotated[str | None, typer.Option(help="pix2pix: AtoB or BtoA; default as in training")] = None,
-    size: Annotated[str | None, typer.Option(help="HEIGHTxWIDTH every item is brought to; default its own")] = None,
-    holes: Annotated[str | None, typer.Option(help="inpainting: kinds of holes; default as in training")] = None,
-    scales: Annotated[str | None, typer.Option(help="inpainting: 1 works at the photo's size alone (default)")] = None,
-    iterations: Annotated[str | None, typer.Option(help="inpainting: swaps at each scale; default 1")] = None,
-    segmenter: SegmenterPath = None,
-    segmenter_norm: SegmenterNorm = "imagenet",
-    segmenter_size: SegmenterSize = "",
-    segmenter_classes: SegmenterClasses = None,
-    features: FeaturesPath = None,
-    features_norm: FeaturesNorm = "imagenet",
-    features_size: FeaturesSize = "",
-    page: Annotated[bool, typer.Option("--page", help="also write judge.html, on which people judge")] = False,
+@dataclass(frozen=True)
+class _Common:
+    """What the command takes beside the families' settings and the measures."""
+
+    checkpoint: Annotated[Path, typer.Argument(help="checkpoint.safetensors")]
+    data: Annotated[Path, typer.Option(help="data folder")]
+    split: Annotated[str, typer.Option(help="held-out part of the folder")] = "val"
+    page: Annotated[bool, typer.Option("--page", help="also write judge.html, on which people judge")] = False
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="also write pictures and a Markdown table here")
-    ] = None,
-) -> None:
+    ] = None
+
+
+def evaluate_command(**given: Any) -> None:
     """Figures of generated images against real photos.
 
     Example: python -m training evaluate runs/demo/checkpoint.safetensors --data scenes --split val -o report
     """
-    if page and output is None:
+    common, chosen = take(_Common, given), take(MeasureOptions, given)
+    if common.page and common.output is None:
         raise InputError("--page writes files: say where with -o FOLDER")
-    given = {"styles": styles, "derive": derive, "direction": direction, "size": size}
-    given |= {"holes": holes, "scales": scales, "iterations": iterations}
     settings = {name: value for name, value in given.items() if value is not None}
-    chosen = MeasureOptions(
-        segmenter, segmenter_norm, segmenter_size, segmenter_classes, features, features_norm, features_size
-    )
-    loaded = load_checkpoint(checkpoint)
-    items = held_out_items(loaded, data, split, settings)
+    loaded = load_checkpoint(common.checkpoint)
+    items = held_out_items(loaded, common.data, common.split, settings)
     measures = chosen.measures(loaded)
-    judge = JudgePage(output) if page and output else None
+    judge = JudgePage(common.output) if common.page and common.output else None
     if judge:
         measures.append(judge)
     with progress_of_items() as progress:
-        report = evaluate(items, measures, output, progress)
-    if output is not None:
-        write_report(output / "report.md", report, settings)
+        report = evaluate(items, measures, common.output, progress)
+    if common.output is not None:
+        write_report(common.output / "report.md", report, settings)
     if judge:
-        console.print(f"open in a browser: {judge.write(str(checkpoint))}")
+        console.print(f"open in a browser: {judge.write(str(common.checkpoint))}")
     show("image", report.rows(), report.notes)
+
+
+use_parameters(evaluate_command, [*parameters_of(_Common), *settings_of_families(), *parameters_of(MeasureOptions)])
+app.command("evaluate")(evaluate_command)
 
 
 @contextmanager

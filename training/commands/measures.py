@@ -18,14 +18,6 @@ from training.evaluation.onnx_network import NORMALIZATIONS, OnnxNetwork
 from training.evaluation.segmentation import FcnScore, Segmenter
 
 _NORMS = ", ".join(NORMALIZATIONS)
-SegmenterPath = Annotated[
-    Path | None, typer.Option("--segmenter", help="ONNX segmenter, for the FCN-score; data needs label maps")
-]
-SegmenterNorm = Annotated[str, typer.Option(help=f"what a segmenter with float input takes: {_NORMS}")]
-SegmenterSize = Annotated[str, typer.Option(help="HEIGHTxWIDTH the segmenter sees; default its own, or the image's")]
-SegmenterClasses = Annotated[
-    int | None, typer.Option(min=1, help="classes of a segmenter whose output is ids; default the label maps'")
-]
 FeaturesPath = Annotated[
     Path | None, typer.Option("--features", help="ONNX network of features, for the distances in them")
 ]
@@ -35,15 +27,21 @@ FeaturesSize = Annotated[str, typer.Option(help="HEIGHTxWIDTH it sees; default i
 
 @dataclass(frozen=True)
 class MeasureOptions:
-    """What the user chose to measure; fields as on the command line."""
+    """What the user chose to measure; each field is an option of the command line."""
 
-    segmenter: Path | None = None
-    segmenter_norm: str = "imagenet"
-    segmenter_size: str = ""
-    segmenter_classes: int | None = None
-    features: Path | None = None
-    features_norm: str = "imagenet"
-    features_size: str = ""
+    segmenter: Annotated[Path | None, typer.Option(help="ONNX segmenter, for the FCN-score; data needs label maps")] = (
+        None
+    )
+    segmenter_norm: Annotated[str, typer.Option(help=f"what a segmenter with float input takes: {_NORMS}")] = "imagenet"
+    segmenter_size: Annotated[
+        str, typer.Option(help="HEIGHTxWIDTH the segmenter sees; default its own, or the image's")
+    ] = ""
+    segmenter_classes: Annotated[
+        int | None, typer.Option(min=1, help="classes of a segmenter whose output is ids; default the label maps'")
+    ] = None
+    features: FeaturesPath = None
+    features_norm: FeaturesNorm = "imagenet"
+    features_size: FeaturesSize = ""
 
     def measures(self, checkpoint: Checkpoint) -> list[Measure]:
         """New measures for the images of `checkpoint`.

@@ -8,7 +8,7 @@ import typer
 from rich.table import Table
 
 from training.commands.console import app, console
-from training.commands.family_options import options_of, parameter, use_parameters
+from training.commands.parameters import options_of, parameter, use_parameters
 from training.options import LoopOptions, resolve
 from training.run import create_system, open_run
 from training.state import CHECKPOINT_FILE

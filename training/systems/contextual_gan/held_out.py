@@ -18,7 +18,10 @@ from training.system import HeldOut, inference_device
 from training.systems.contextual_gan.completion import Found, Search, complete
 from training.systems.contextual_gan.options import SOURCES
 
-SETTINGS = ("direction", "style")
+SETTINGS = {
+    "direction": "AtoB (default) or BtoA",
+    "style": f"of the sketches, {', '.join(SOURCES[:-1])} or {SOURCES[-1]} (pairs as they lie); default as in training",
+}
 _SEED = 0
 
 

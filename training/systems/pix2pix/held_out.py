@@ -13,7 +13,11 @@ from training.data.paired import DERIVATIONS, DIRECTIONS, PairedImages, find_pai
 from training.networks.layers import to_pixels, to_unit_range
 from training.system import HeldOut, inference_device
 
-SETTINGS = ("derive", "direction", "size")
+SETTINGS = {
+    "derive": "how inputs are made; default as in training",
+    "direction": "AtoB or BtoA; default as in training",
+    "size": "HEIGHTxWIDTH every item is brought to; default its own",
+}
 _CHOICES = {"derive": DERIVATIONS, "direction": DIRECTIONS}
 
 

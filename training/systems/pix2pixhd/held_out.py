@@ -17,7 +17,10 @@ from training.networks.layers import to_pixels, to_unit_range
 from training.system import HeldOut, inference_device
 from training.systems.pix2pixhd.system import encode_condition
 
-SETTINGS = ("styles", "size")
+SETTINGS = {
+    "styles": "encoded (from the real photo, default) or sampled (from the style bank)",
+    "size": "HEIGHTxWIDTH every item is brought to; default its own",
+}
 STYLES = ("encoded", "sampled")
 
 
