@@ -108,6 +108,8 @@ def graphs_of(checkpoint: Checkpoint, request: Request, baseline: bool = False) 
     for network, module in networks.items():
         _check_finite(network, module)
     if baseline:
+        if not hasattr(family, "baseline"):
+            raise ExportError(f"--baseline: nothing naive does what a {checkpoint.family} engine does; leave it out")
         return [family.baseline(checkpoint, networks, request)]
     graphs: list[Graph] = family.engines(checkpoint, networks, request)
     return graphs

@@ -22,7 +22,8 @@ Arrays = Mapping[str, NDArray[Any]]
 Matches = Sequence[NDArray[np.int32]]  # what the `PatchMatch` nodes of an engine gave, in their order
 Expected = Callable[[Matches], dict[str, NDArray[Any]]]
 
-_OPTIONAL = ("scales", "iterations", "style_transfer")  # fields of a request that a family has to declare in `OPTIONS`
+# Fields of a request that a family has to declare in `OPTIONS`.
+_OPTIONAL = ("stochastic", "scales", "iterations", "style_transfer")
 
 
 @dataclass(frozen=True)
@@ -96,8 +97,9 @@ def family_graphs(family: str) -> ModuleType:
     """The module export.inference_modules.<family>, which offers
 
     `engines(checkpoint, networks, request) -> list[Graph]`: every engine of a checkpoint, the main one first.
-    `baseline(checkpoint, networks, request) -> Graph`: the plain network, floats in and floats out, to measure against.
-    `OPTIONS`, if there are any: which of `scales`, `iterations` and `style_transfer` it takes.
+    `baseline(checkpoint, networks, request) -> Graph`, if there is one: the plain network, floats in and floats out, to
+    measure against.
+    `OPTIONS`, if there are any: which of `stochastic`, `scales`, `iterations` and `style_transfer` it takes.
 
     Raises:
         ExportError: the family has no engines yet.
@@ -111,16 +113,16 @@ def refuse_foreign_options(request: Request, family: ModuleType, name: str) -> N
     """Raise ExportError where an option is asked for that the family does not take."""
     for option in _OPTIONAL:
         if getattr(request, option) != getattr(Request, option) and option not in getattr(family, "OPTIONS", ()):
-            raise ExportError(f"--{option.replace('_', '-')} is no option of a {name} network; leave it out")
+            raise ExportError(f"--{option.replace('_', '-')} is no option of {name} networks; leave it out")
 
 
 def request_of(spec: EngineSpec) -> Request:
     """The request that an engine was made for."""
-    known = {name: value for name, value in spec.options.items() if name in _OPTIONAL}
     return Request(
         spec.size,
         spec.precision,
         stochastic=spec.input("seed") is not None,
+        scales=spec.options.get("scales"),
+        iterations=spec.options.get("iterations"),
         style_transfer=spec.input("style_image") is not None,
-        **known,
     )

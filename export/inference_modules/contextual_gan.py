@@ -91,12 +91,10 @@ def engines(checkpoint: Checkpoint, networks: Mapping[str, nn.Module], request: 
     """The completion step.
 
     Raises:
-        ExportError: noise, another size or precision, or other statistics are asked for than the networks have.
+        ExportError: another size or precision, or other statistics are asked for than the networks have.
     """
     a: Architecture = checkpoint.architecture
     height, width = a.size
-    if request.stochastic:
-        raise ExportError("--stochastic: the only noise of a Contextual GAN is where it starts; leave the flag out")
     if request.precision != "fp32":
         raise ExportError(
             f"--precision {request.precision}: gradients of a Contextual GAN underflow in 16 bits; export as fp32"
@@ -152,11 +150,6 @@ def engines(checkpoint: Checkpoint, networks: Mapping[str, nn.Module], request: 
             own_size=a.size,
         )
     ]
-
-
-def baseline(checkpoint: Checkpoint, networks: Mapping[str, nn.Module], request: Request) -> Graph:
-    """Raises ExportError: a step without its gradient is none, and no naive export has one."""
-    raise ExportError("--baseline: a Contextual GAN's yardstick is torch itself; leave the flag out")
 
 
 def reference_step(networks: Mapping[str, nn.Module], arrays: Arrays) -> dict[str, NDArray[Any]]:

@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from export.inference_modules import Arrays, Graph, Request
 from export.inference_modules.pixels import blocky_image, parameters, unit_range
 from export.network_rewrites import inference_copy, to_half_inside
-from runtime.errors import ExportError
 from runtime.spec import TensorSpec
 from training.checkpoint import Checkpoint
 from training.networks.feature_network import IMAGE_NC, Architecture
@@ -39,13 +38,7 @@ class Description(nn.Module):
 
 
 def engines(checkpoint: Checkpoint, networks: Mapping[str, nn.Module], request: Request) -> list[Graph]:
-    """The feature network.
-
-    Raises:
-        ExportError: noise is asked for.
-    """
-    if request.stochastic:
-        raise ExportError("--stochastic: a feature network has no noise; leave the flag out")
+    """The feature network."""
     a: Architecture = checkpoint.architecture
     features = networks["features"]
 
@@ -69,8 +62,3 @@ def engines(checkpoint: Checkpoint, networks: Mapping[str, nn.Module], request: 
             reference=reference,
         )
     ]
-
-
-def baseline(checkpoint: Checkpoint, networks: Mapping[str, nn.Module], request: Request) -> Graph:
-    """Raises ExportError: there is nothing to measure a feature network against."""
-    raise ExportError("--baseline: a feature network has no baseline; leave the flag out")

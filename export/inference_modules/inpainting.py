@@ -206,8 +206,6 @@ def _smallest_side(a: Architecture, scales: int) -> int:
 
 
 def _check(checkpoint: Checkpoint, request: Request) -> None:
-    if request.stochastic:
-        raise ExportError("--stochastic: inpainting has no noise; leave the flag out")
     if checkpoint.normalization != "running-stats":
         raise ExportError(
             f"--normalization {checkpoint.normalization}: inpainting uses the statistics of training, so that a result "

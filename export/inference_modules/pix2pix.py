@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from export.inference_modules import Arrays, Graph, Request
+from export.inference_modules.bare_generator import bare_generator
 from export.inference_modules.pixels import blocky_image, parameters, to_bytes, unit_range
 from export.network_rewrites import (
     ShuffledConv,
@@ -26,6 +27,7 @@ from training.checkpoint import Checkpoint
 from training.networks.pix2pix import Architecture, ResNet
 from training.networks.unet import UNet
 
+OPTIONS = ("stochastic",)
 _FEW_CHANNELS = 4  # of an image; four times as many still fit one vector register
 
 
@@ -74,30 +76,14 @@ def engines(checkpoint: Checkpoint, networks: Mapping[str, nn.Module], request: 
 
 
 def baseline(checkpoint: Checkpoint, networks: Mapping[str, nn.Module], request: Request) -> Graph:
-    """The generator alone: image float32 [1, input_nc, H, W] in [−1, 1] → float32 [1, output_nc, H, W]."""
+    """The generator alone."""
     a: Architecture = checkpoint.architecture
-    generator = networks["generator"]
 
-    def examples(count: int, height: int, width: int, rng: np.random.Generator) -> dict[str, NDArray[Any]]:
-        image = torch.from_numpy(blocky_image(count, height, width, a.input_nc, rng))
-        return {"input": unit_range(image).numpy()}
+    def example(count: int, height: int, width: int, rng: np.random.Generator) -> Tensor:
+        return unit_range(torch.from_numpy(blocky_image(count, height, width, a.input_nc, rng)))
 
-    def reference(arrays: Arrays) -> dict[str, NDArray[Any]]:
-        with torch.inference_mode():
-            return {"output": generator(torch.from_numpy(arrays["input"])).numpy()}
-
-    return Graph(
-        kind="baseline",
-        suffix="",
-        module=generator,
-        inputs=(TensorSpec("input", "float32", ("N", a.input_nc, "H", "W")),),
-        outputs=(TensorSpec("output", "float32", ("N", a.output_nc, "H", "W")),),
-        size_multiple=a.size_multiple,
-        smallest_side=a.smallest_side,
-        parameters=parameters(generator),
-        examples=examples,
-        reference=reference,
-    )
+    sides = (a.size_multiple, a.smallest_side)
+    return bare_generator(networks["generator"], (a.input_nc, a.output_nc), sides, example)
 
 
 class Translation(nn.Module):

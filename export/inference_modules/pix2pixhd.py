@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from export.inference_modules import MAX_INSTANCES, Arrays, Graph, Request
+from export.inference_modules.bare_generator import bare_generator
 from export.inference_modules.pixels import blocks, blocky_image, parameters, to_bytes, unit_range
 from export.network_rewrites import ShuffledConv, drop_cancelled_biases, inference_copy, split_uneven_convs, to_half
 from runtime.errors import ExportError
@@ -21,8 +22,6 @@ from training.networks.pix2pixhd import IMAGE_NC, Architecture, Generator
 def engines(checkpoint: Checkpoint, networks: Mapping[str, nn.Module], request: Request) -> list[Graph]:
     """The synthesizer, or the translator where the input is an RGB image, and the style encoder if there is one."""
     a: Architecture = checkpoint.architecture
-    if request.stochastic:
-        raise ExportError("--stochastic: a pix2pixHD network has no dropout to make noise with; leave the flag out")
     if not a.label_nc and (a.use_edges or a.feat_num):
         raise ExportError(
             "this network takes an RGB image together with "
@@ -37,32 +36,15 @@ def engines(checkpoint: Checkpoint, networks: Mapping[str, nn.Module], request: 
 
 
 def baseline(checkpoint: Checkpoint, networks: Mapping[str, nn.Module], request: Request) -> Graph:
-    """The generator alone: encoded labels float32 [1, input_nc, H, W] → float32 [1, 3, H, W]."""
+    """The generator alone; its input are the encoded labels."""
     a: Architecture = checkpoint.architecture
-    generator = networks["generator"]
 
-    def examples(count: int, height: int, width: int, rng: np.random.Generator) -> dict[str, NDArray[Any]]:
-        arrays = _examples(a, count, height, width, rng)
-        return {"input": _encoded(a, arrays).numpy()}
+    def example(count: int, height: int, width: int, rng: np.random.Generator) -> Tensor:
+        return _encoded(a, _examples(a, count, height, width, rng))
 
-    def reference(arrays: Arrays) -> dict[str, NDArray[Any]]:
-        with torch.inference_mode():
-            return {"output": generator(torch.from_numpy(arrays["input"])).numpy()}
-
-    return Graph(
-        kind="baseline",
-        suffix="",
-        module=generator,
-        inputs=(TensorSpec("input", "float32", ("N", a.input_nc, "H", "W")),),
-        outputs=(TensorSpec("output", "float32", ("N", IMAGE_NC, "H", "W")),),
-        size_multiple=a.size_multiple,
-        smallest_side=_smallest_side(a),
-        parameters=parameters(generator),
-        examples=examples,
-        reference=reference,
-        labels=checkpoint.labels,
-        styles=_style_bank(checkpoint),
-    )
+    sides = (a.size_multiple, _smallest_side(a))
+    known = {"labels": checkpoint.labels, "styles": _style_bank(checkpoint)}
+    return bare_generator(networks["generator"], (a.input_nc, IMAGE_NC), sides, example, **known)
 
 
 class Synthesis(nn.Module):

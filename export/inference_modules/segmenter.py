@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from export.inference_modules import Arrays, Graph, Request
 from export.inference_modules.pixels import blocky_image, parameters, unit_range
 from export.network_rewrites import drop_cancelled_biases, inference_copy, to_half
-from runtime.errors import ExportError
 from runtime.spec import TensorSpec
 from training.checkpoint import Checkpoint
 from training.networks.segmenter import IMAGE_NC, Architecture
@@ -39,13 +38,7 @@ class Segmentation(nn.Module):
 
 
 def engines(checkpoint: Checkpoint, networks: Mapping[str, nn.Module], request: Request) -> list[Graph]:
-    """The segmenter.
-
-    Raises:
-        ExportError: noise is asked for.
-    """
-    if request.stochastic:
-        raise ExportError("--stochastic: a segmenter has no noise; leave the flag out")
+    """The segmenter."""
     a: Architecture = checkpoint.architecture
     segmenter = networks["segmenter"]
 
@@ -69,8 +62,3 @@ def engines(checkpoint: Checkpoint, networks: Mapping[str, nn.Module], request: 
             labels=checkpoint.labels,
         )
     ]
-
-
-def baseline(checkpoint: Checkpoint, networks: Mapping[str, nn.Module], request: Request) -> Graph:
-    """Raises ExportError: there is nothing to measure a segmenter against."""
-    raise ExportError("--baseline: a segmenter has no baseline; leave the flag out")

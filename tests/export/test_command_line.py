@@ -50,7 +50,7 @@ def test_mistakes_are_one_line_and_exit_code_2(tmp_path: Path) -> None:
         (("onnx", tmp_path / "none.safetensors", "--dynamic", "-o", output), "does not exist"),
         (("validate", checkpoint, checkpoint), "is no whole ONNX file"),
         (("onnx", checkpoint, "--dynamic", "--normalization", "batch-stats", "-o", output), "no batch normalisation"),
-        (("onnx", checkpoint, "--dynamic", "--stochastic", "-o", output), "no dropout"),
+        (("onnx", checkpoint, "--dynamic", "--stochastic", "-o", output), "--stochastic is no option"),
         (("report", "--sizes", "256x256,512"), "--sizes '512' is not"),
         (("import", checkpoint, "--family", "pix", "-o", tmp_path / "i.safetensors"), "'pix' is not one of"),
         (("engine", checkpoint, "-o", tmp_path / "e.engine"), "is no whole ONNX file"),

@@ -154,9 +154,9 @@ def test_tensorrt_rtx_builds_the_step(exported: Exported, tmp_path: Path) -> Non
     [
         ({"precision": "fp16"}, "gradients of a Contextual GAN underflow"),
         ({"size": (32, 64)}, "makes joint images of 16x32 only"),
-        ({"stochastic": True}, "the only noise of a Contextual GAN"),
+        ({"stochastic": True}, "--stochastic is no option of contextual_gan networks"),
         ({"normalization": "per-image"}, "does not depend on its batch mates"),
-        ({"baseline": True, "size": (16, 32)}, "yardstick is torch itself"),
+        ({"baseline": True, "size": (16, 32)}, "nothing naive does what a contextual_gan engine does"),
     ],
 )
 def test_what_makes_no_sense_is_refused(exported: Exported, options: dict[str, object], message: str) -> None:

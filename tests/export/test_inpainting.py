@@ -30,7 +30,7 @@ from tests.export.reference import psnr
 from tests.tiny_models import save_tiny_checkpoint
 from tests.tolerances import FLOATS, GREY_LEVELS, PSNR_DB
 from training.checkpoint import Checkpoint, save_checkpoint
-from training.networks.inpainting import Architecture, Inpainting, build, masked_input, tone
+from training.networks.inpainting import Architecture, Inpainting, build, low_pass, masked_input
 from training.networks.smooth_fill import smooth_fill
 
 SIZE = (32, 48)
@@ -121,13 +121,13 @@ def completed(arrays: dict[str, Any], scales: int, iterations: int) -> Any:
             made = networks["image2feature"](masked_input(small, missing))
         else:
             larger, smooth = F.interpolate(made, scale_factor=2, mode="bilinear"), smooth_fill(small, missing)
-            depth = tone(missing) ** 2
+            depth = low_pass(missing) ** 2
             made = larger * depth + smooth * (1 - depth)
         guess = made = paste(made)
         for _ in range(iterations):
             features = swapped(networks["features"](made), F.max_pool2d(missing, 4))
             made = paste(networks["feature2image"](features))
-            made = paste(made + tone(guess) - tone(made))
+            made = paste(made + low_pass(guess) - low_pass(made))
     return quantised(made)
 
 
@@ -344,7 +344,7 @@ def test_default_scales_lead_down_to_256_pixels(size: tuple[int, int] | None, n_
 
 def test_what_cannot_be_exported(checkpoint_path: Path, tmp_path: Path) -> None:
     mistakes: list[tuple[dict[str, Any], str]] = [
-        ({"stochastic": True}, "inpainting has no noise"),
+        ({"stochastic": True}, "--stochastic is no option of inpainting networks"),
         ({"normalization": "per-image"}, "--normalization per-image: inpainting uses the statistics of training"),
         ({"scales": 0}, "--scales is 0, expected a number from 1 to 6"),
         ({"iterations": 17}, "--iterations is 17, expected a number from 1 to 16"),
@@ -357,7 +357,7 @@ def test_what_cannot_be_exported(checkpoint_path: Path, tmp_path: Path) -> None:
             export_onnx(checkpoint_path, tmp_path / "e.onnx", **{"size": SIZE, **options})
     unet = save_tiny_checkpoint("unet", tmp_path / "unet.safetensors")
     for options, message in (
-        ({"scales": 2}, "--scales is no option of a pix2pix network"),
+        ({"scales": 2}, "--scales is no option of pix2pix networks"),
         ({"iterations": 2}, "--iterations is no option"),
         ({"style_transfer": True}, "--style-transfer is no option"),
     ):

@@ -139,9 +139,10 @@ def test_noise_without_dropout_is_refused(tmp_path: Path) -> None:
     checkpoint.architecture = dataclasses.replace(checkpoint.architecture, dropout_blocks=())
     save_checkpoint(checkpoint, tmp_path / "c.safetensors")
     hd = save_tiny_checkpoint("local", tmp_path / "hd.safetensors")
-    for path in (tmp_path / "c.safetensors", hd):
-        with pytest.raises(ExportError, match="has no dropout"):
-            export_onnx(path, tmp_path / "e.onnx", size=SIZE, stochastic=True)
+    with pytest.raises(ExportError, match="has no dropout"):
+        export_onnx(tmp_path / "c.safetensors", tmp_path / "e.onnx", size=SIZE, stochastic=True)
+    with pytest.raises(ExportError, match="--stochastic is no option of pix2pixhd networks"):
+        export_onnx(hd, tmp_path / "e.onnx", size=SIZE, stochastic=True)
     with pytest.raises(ExportError, match="without --dynamic and --stochastic"):
         export_onnx(hd, tmp_path / "e.onnx", size=SIZE, stochastic=True, baseline=True)
 

@@ -155,7 +155,7 @@ def slow_pipeline(networks, image, hole, scales, iterations, swap):
             made = run("image2feature", np.concatenate([smooth[None], missing], 1))
         else:
             smooth = slow_smooth_fill(known[0], missing[0, 0])[None]
-            made = smooth + slow_tone(missing) ** 2 * (bilinear(made) - smooth)
+            made = smooth + slow_low_pass(missing) ** 2 * (bilinear(made) - smooth)
         guess = made = np.where(missing > 0, made, known)
         for _ in range(iterations):
             features = run("features", made)
@@ -163,7 +163,7 @@ def slow_pipeline(networks, image, hole, scales, iterations, swap):
             if swap:
                 features = reference_patch_swap(features, missing_features)
             made = np.where(missing > 0, run("feature2image", features), known)
-            made = np.where(missing > 0, made + slow_tone(guess) - slow_tone(made), known)
+            made = np.where(missing > 0, made + slow_low_pass(guess) - slow_low_pass(made), known)
     return made
 
 
@@ -210,7 +210,7 @@ def one_cell_further(colour, is_reached):
     return after, more
 
 
-def slow_tone(image):
+def slow_low_pass(image):
     """Means of 8×8 pixels, each the mean with its neighbours, enlarged again."""
     n, c, height, width = image.shape
     cells = image.reshape(n, c, height // 8, 8, width // 8, 8).mean((3, 5))

@@ -1,5 +1,6 @@
 """`scenes`, `faces`, `textures`, `sketches` and `untrained`: what measuring and training can begin with."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
@@ -15,12 +16,17 @@ from training.options import resolve
 from training.system import family_system
 
 
+def _numbers(seed: int, count: int) -> Iterable[int]:
+    """Of the pictures to draw, with a progress bar; each number is the seed of its picture."""
+    return track(range(seed, seed + count), description="drawing", console=console)
+
+
 @app.command()
 def scenes(
     folder: Annotated[Path, typer.Argument(help="data folder to write")],
     count: Annotated[int, typer.Option(min=1, help="number of scenes")] = 64,
     size: Annotated[str, typer.Option(help="HEIGHTxWIDTH")] = "1024x2048",
-    seed: Annotated[int, typer.Option(help="seed of the first scene")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="seed of the first scene")] = 0,
     split: Annotated[str, typer.Option(help="train, val, …")] = "train",
 ) -> None:
     """Write procedural street scenes (photo, label ids, instance ids) as a data folder.
@@ -32,15 +38,15 @@ def scenes(
     shape = parse_size(size)
     if shape is None:
         raise DataError("give --size HEIGHTxWIDTH")
-    for index in track(range(seed, seed + count), description="rendering", console=console):
-        write_scene(folder, split, index, shape)
+    for number in _numbers(seed, count):
+        write_scene(folder, split, number, shape)
     console.print(f"{count} scenes in {folder} ({split}_label, {split}_inst, {split}_img)")
 
 
 @app.command()
 def faces(
     folder: Annotated[Path, typer.Argument(help="data folder to write")],
-    count: Annotated[int, typer.Option(min=1, help="number of faces")] = 2000,
+    count: Annotated[int, typer.Option(min=1, help="number of faces")] = 4000,
     side: Annotated[int, typer.Option(min=16, help="pixels a side")] = 128,
     seed: Annotated[int, typer.Option(min=0, help="seed of the first face")] = 0,
     split: Annotated[str, typer.Option(help="train, val, …")] = "train",
@@ -51,8 +57,8 @@ def faces(
     """
     from training.data.photo_folder import write_face
 
-    for index in track(range(seed, seed + count), description="drawing", console=console):
-        write_face(folder, split, index, side)
+    for number in _numbers(seed, count):
+        write_face(folder, split, number, side)
     console.print(f"{count} faces in {folder / split}")
 
 
@@ -70,8 +76,8 @@ def textures(
     """
     from training.data.photo_folder import write_texture
 
-    for index in track(range(seed, seed + count), description="drawing", console=console):
-        write_texture(folder, split, index, side)
+    for number in _numbers(seed, count):
+        write_texture(folder, split, number, side)
     console.print(f"{count} pictures in {folder / split}")
 
 

@@ -6,25 +6,20 @@ from pathlib import Path
 from typing import overload
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
-from torch.utils.data import Dataset
 
-from training.data import Draw
 from training.data.augmentation import Augmentation
 from training.data.holes import KINDS, draw_hole, require_kinds
 from training.data.images import read_photo, resize_photo
+from training.data.photos import Photos
 
 
-class HoledPhotos(Dataset[dict[str, Tensor]]):
+class HoledPhotos(Photos):
     """Items {"image": uint8 [H, W, 3], the whole photo; "hole": uint8 [H, W], 255 = missing}.
 
     Args:
-        photos: files (`training.data.images.find_photos`).
-        augmentation: scaling, window and mirror; a fixed window lets items form batches.
+        photos, augmentation, seed: see `Photos`.
         kinds: of holes, those of `training.data.holes.KINDS`; each item gets one of them.
-        seed: of windows and holes; an item is a function of seed, epoch and index.
 
     Raises:
         DataError: no such kind of hole.
@@ -33,20 +28,12 @@ class HoledPhotos(Dataset[dict[str, Tensor]]):
     def __init__(
         self, photos: Sequence[Path], augmentation: Augmentation, kinds: Sequence[str] = tuple(KINDS), seed: int = 0
     ) -> None:
+        super().__init__(photos, augmentation, seed)
         require_kinds(kinds)
-        self.photos, self.augmentation, self.kinds, self.seed = list(photos), augmentation, tuple(kinds), seed
+        self.kinds = tuple(kinds)
 
-    def __len__(self) -> int:
-        return len(self.photos)
-
-    def __getitem__(self, draw: Draw) -> dict[str, Tensor]:
-        """Raises DataError: the photo cannot be read, or is smaller than the window."""
-        epoch, index = draw
-        path = self.photos[index]
-        rng = np.random.default_rng([self.seed, epoch, index])
-        image = self.augmentation({"image": read_photo(path)}, rng, path.name)["image"]
-        hole = draw_hole(rng, image.shape[0], image.shape[1], self.kinds)
-        return {"image": torch.from_numpy(image), "hole": torch.from_numpy(hole)}
+    def item(self, image: NDArray[np.uint8], rng: np.random.Generator) -> dict[str, NDArray[np.uint8]]:
+        return {"image": image, "hole": draw_hole(rng, image.shape[0], image.shape[1], self.kinds)}
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,10 @@
 """Folders of pictures that this project makes: procedural faces and textures, sketches of photos."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from runtime.files import atomic_path
@@ -20,9 +22,7 @@ def write_face(root: Path, split: str, seed: int, side: int) -> None:
     Raises:
         OutputError: the folder cannot be written.
     """
-    path = root / split / f"face_{seed:06}.png"
-    if not path.is_file():
-        _write(render_face(random_face(seed), side), path)
+    _write_new(root / split / f"face_{seed:06}.png", lambda: render_face(random_face(seed), side))
 
 
 def write_texture(root: Path, split: str, seed: int, side: int) -> None:
@@ -31,9 +31,7 @@ def write_texture(root: Path, split: str, seed: int, side: int) -> None:
     Raises:
         OutputError: the folder cannot be written.
     """
-    path = root / split / f"texture_{seed:06}.png"
-    if not path.is_file():
-        _write(render_texture(seed, side), path)
+    _write_new(root / split / f"texture_{seed:06}.png", lambda: render_texture(seed, side))
 
 
 def write_sketch(photo: Path, path: Path, style: str) -> None:
@@ -66,6 +64,11 @@ def write_pair(photo: Path, path: Path, style: str, side: int, quality: str = "c
     _write(np.concatenate([poor, real], 1), path)
 
 
-def _write(picture: np.ndarray, path: Path) -> None:
+def _write_new(path: Path, render: Callable[[], NDArray[np.uint8]]) -> None:
+    if not path.is_file():
+        _write(render(), path)
+
+
+def _write(picture: NDArray[np.uint8], path: Path) -> None:
     with atomic_path(path) as temporary:
         Image.fromarray(picture).save(temporary, compress_level=3)

@@ -11,9 +11,9 @@ from training.networks.feature_network import STRIDE
 from training.networks.infer_match_translate import Architecture, build
 from training.networks.smooth_fill import smooth_fill
 
-__all__ = ["Architecture", "Inpainting", "build", "masked_input", "pasted", "shrunk_hole", "tone"]
+__all__ = ["Architecture", "Inpainting", "build", "low_pass", "masked_input", "pasted", "shrunk_hole"]
 
-_TONE = 8  # pixels; architectures take multiples of it only
+_CELL = 8  # pixels; architectures take multiples of it only
 
 
 class Inpainting(nn.Module):
@@ -21,8 +21,8 @@ class Inpainting(nn.Module):
 
     Image2Feature works at the lowest scale alone. Every scale then matches and translates; the result, enlarged, fills
     the hole of the next. Not in the paper: that counts deep in the hole only, near its border a smooth filling does, so
-    thin holes do not suffer from scales at which they are wide. And the tone stays that of the guess that a scale
-    begins with: the match looks at directions of features only, and so finds the right texture in the wrong light.
+    thin holes do not suffer from scales at which they are wide. And low frequencies stay those of the guess that a
+    scale begins with: the match looks at directions of features only, so its texture is right and its light is not.
 
     Args:
         networks: those of `build`, in evaluation mode.
@@ -56,10 +56,12 @@ class Inpainting(nn.Module):
         pyramid = [_shrunk(image, hole, scale) for scale in reversed(range(self.scales))]
         made = self.image2feature(masked_input(*pyramid[0]))
         for index, (known, missing) in enumerate(pyramid):
-            guess = made = pasted(_deepened(_enlarged(made, 2), known, missing) if index else made, known, missing)
+            if index:
+                made = _blended_by_depth(_enlarged(made, 2), known, missing)
+            guess = made = pasted(made, known, missing)
             for _ in range(self.iterations):
                 made = pasted(self.translate(made, missing), known, missing)
-                made = pasted(made + tone(guess) - tone(made), known, missing)
+                made = pasted(made + low_pass(guess) - low_pass(made), known, missing)
         return made
 
     def coarse(self, image: Tensor, hole: Tensor) -> Tensor:
@@ -109,16 +111,16 @@ def pasted(made: Tensor, image: Tensor, hole: Tensor) -> Tensor:
     return torch.where(hole > 0, made.to(image.dtype), image)
 
 
-def _deepened(enlarged: Tensor, known: Tensor, hole: Tensor) -> Tensor:
+def _blended_by_depth(enlarged: Tensor, known: Tensor, hole: Tensor) -> Tensor:
     """What the last scale made where nothing is known nearby; towards the hole's border, a smooth filling."""
     smooth = smooth_fill(known, hole)
-    return smooth + tone(hole).square() * (enlarged - smooth)
+    return smooth + low_pass(hole).square() * (enlarged - smooth)
 
 
-def tone(image: Tensor) -> Tensor:
-    """The image without whatever is finer than `_TONE` pixels; its sides are multiples of that."""
-    cells = F.avg_pool2d(F.avg_pool2d(image, _TONE), 3, 1, 1, count_include_pad=False)
-    return _enlarged(cells, _TONE)
+def low_pass(image: Tensor) -> Tensor:
+    """The image without whatever is finer than `_CELL` pixels; its sides are multiples of that."""
+    cells = F.avg_pool2d(F.avg_pool2d(image, _CELL), 3, 1, 1, count_include_pad=False)
+    return _enlarged(cells, _CELL)
 
 
 def shrunk_hole(hole: Tensor, factor: int = STRIDE) -> Tensor:

@@ -13,12 +13,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import l1_loss
-from torch.utils.data import Dataset
 
 from training.checkpoint import Checkpoint, load_strict
-from training.data import Draw
-from training.data.augmentation import Augmentation
-from training.data.images import find_photos, read_photo
+from training.data.images import find_photos
+from training.data.photos import Photos
 from training.networks.feature_network import IMAGE_NC, Architecture, build
 from training.networks.layers import to_pixels, to_unit_range
 from training.state import read_initial
@@ -29,23 +27,6 @@ FAMILY = "feature_network"
 ROLE = "generator"
 _MEASURED = 256  # items whose features set the scale of the channels
 _DEAD = 1e-3  # share of the mean: a channel below it is not scaled up to matter
-
-
-class Photos(Dataset[dict[str, Tensor]]):
-    """Items {"image": uint8 [H, W, 3]}."""
-
-    def __init__(self, photos: list[Path], augmentation: Augmentation, seed: int) -> None:
-        self.photos, self.augmentation, self.seed = photos, augmentation, seed
-
-    def __len__(self) -> int:
-        return len(self.photos)
-
-    def __getitem__(self, draw: Draw) -> dict[str, Tensor]:
-        epoch, index = draw
-        path = self.photos[index]
-        rng = np.random.default_rng([self.seed, epoch, index])
-        image = self.augmentation({"image": read_photo(path)}, rng, path.name)["image"]
-        return {"image": torch.from_numpy(image)}
 
 
 class Autoencoder(nn.Module):
