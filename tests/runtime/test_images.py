@@ -146,6 +146,9 @@ def test_pngs_are_written_whole_or_not_at_all(tmp_path):
     write_image(tmp_path / "deep" / "photo.png", photo)
     np.testing.assert_array_equal(read_photo(tmp_path / "deep" / "photo.png"), photo)
     assert [path.name for path in (tmp_path / "deep").iterdir()] == ["photo.png"]
+    longest = tmp_path / ("n" * 251 + ".png")
+    write_image(longest, photo)
+    np.testing.assert_array_equal(read_photo(longest), photo)
     with pytest.raises(OutputError, match="choose a folder you can write to"):
         write_image(tmp_path / "deep" / "photo.png" / "below_a_file.png", photo)
     with pytest.raises(OutputError, match="is a directory"):
