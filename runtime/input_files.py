@@ -123,7 +123,7 @@ def output_paths(
     """Where each result goes: `output` itself if it has one of `suffixes`, else `<stem><first suffix>` in that folder.
 
     Raises:
-        InputError: one file for several results, a kind of file that is not written, or a result would overwrite its
+        InputError: one file for several results, a kind of file that is not written, or a result would overwrite a
             source.
     """
     suffix = output.suffix.lower()
@@ -135,15 +135,23 @@ def output_paths(
         raise InputError(f"--output {output}: {suffix} is not written here; give {', '.join(suffixes)} or a folder")
     else:
         paths = [output / f"{file.stem}{suffixes[0]}" for file in sources]
-    for file, path in zip(sources, paths, strict=True):
-        refuse_overwriting(file, path, what)
+    refuse_overwriting(what, sources, paths)
     return paths
 
 
-def refuse_overwriting(source: Path, target: Path, what: str) -> None:
-    """Raise InputError where `target` is the file `source`, by whatever name."""
-    if target.resolve() == source.resolve() or (target.exists() and target.samefile(source)):
-        raise InputError(f"--output would overwrite the {what} {source}; choose another folder or name")
+def refuse_overwriting(what: str, sources: Sequence[Path], targets: Sequence[Path]) -> None:
+    """Raise InputError where one of `targets` is one of the files `sources`, by whatever name."""
+    by_identity = {_identity(source): source for source in sources if source.exists()}
+    for target in targets:
+        if target.exists() and _identity(target) in by_identity:
+            source = by_identity[_identity(target)]
+            raise InputError(f"--output would overwrite the {what} {source}; choose another folder or name")
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    """The same for all names of a file, links included."""
+    status = path.stat()
+    return status.st_dev, status.st_ino
 
 
 def _refuse_equal_stems(files: Sequence[Path], what: str, written_as: str) -> None:
@@ -162,7 +170,9 @@ def _pngs(folder: Path, ending: str) -> list[Path]:
 
 
 def _files_with(folder: Path, suffixes: Sequence[str]) -> list[Path]:
-    files = sorted((file for file in folder.iterdir() if file.suffix.lower() in suffixes), key=_natural)
+    """Its files in natural order, hidden ones aside: what a kill or another system left behind."""
+    found = (file for file in folder.iterdir() if file.suffix.lower() in suffixes and not file.name.startswith("."))
+    files = sorted((file for file in found if not file.is_dir()), key=_natural)
     if not files:
         raise MissingFileError(f"folder {folder} holds no {', '.join(suffixes)} file")
     return files

@@ -16,7 +16,7 @@ from runtime.console import note
 from runtime.errors import InputError, StyleError
 from runtime.files import require_file
 from runtime.images import read_inst_map, read_label_map, read_photo
-from runtime.input_files import find_label_maps, match_instances, output_paths
+from runtime.input_files import find_label_maps, match_instances, output_paths, refuse_overwriting
 from runtime.style_encoder import StyleEncoder
 from runtime.styles import Styles
 from runtime.synthesizer import Synthesizer
@@ -57,8 +57,10 @@ def synthesize(
     Example: `pix2rt synthesize city.onnx labels/ --instances instances/ --styles '{"car": 2}' -o photos`
     """
     label_maps = find_label_maps(labels)
-    partners = match_instances(label_maps, instances) if instances else None
+    partners = match_instances(label_maps, instances) if instances else []
     targets = output_paths(label_maps, output)
+    refuse_overwriting("instance map", partners, targets)
+    refuse_overwriting("photo", [styles_from] if styles_from else [], targets)
     chosen = _styles_option(styles)
     synthesizer = Synthesizer(engine, device, threads)
     if styles_from:

@@ -91,7 +91,7 @@ def _translate_video(
         require_target(output)
     elif len(codec) != 4 or not codec.isascii():
         raise InputError(f"--codec {codec} is not four letters such as mp4v, MJPG or FFV1")
-    refuse_overwriting(video, output, "video")
+    refuse_overwriting("video", [video], [output])
     translator = Translator(engine, device, threads)
     start = time.perf_counter()
     with progress_bar("frames") as progress:

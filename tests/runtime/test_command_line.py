@@ -125,14 +125,17 @@ def test_mistakes_exit_with_2_and_one_line(workplace):
     maps, plain = workplace / "maps", workplace / "plain.onnx"
     jpeg = workplace / "labels.jpg"
     Image.fromarray(LABELS).save(jpeg)
-    map_file = maps / "aachen_000009_gtFine_labelIds.png"
+    map_file, inst_map = (maps / f"aachen_000009_gtFine_{name}.png" for name in ("labelIds", "instanceIds"))
     out = workplace / "out"
     mistakes = {
         "does not exist": ("synthesize", workplace / "no.onnx", map_file, "-o", out),
         "label map": ("synthesize", plain, workplace / "no.png", "-o", out),
         "is a JPEG": ("synthesize", plain, jpeg, "-o", out),
         "one file for 2 label maps": ("synthesize", plain, maps, "-o", workplace / "one.png"),
-        "would overwrite": ("synthesize", plain, map_file, "-o", maps),
+        "would overwrite the label map": ("synthesize", plain, map_file, "-o", maps),
+        f"would overwrite the instance map {inst_map};": (
+            *("synthesize", workplace / "city.onnx", map_file, "--instances", inst_map, "-o", inst_map),
+        ),
         "does not use instances": ("synthesize", plain, maps, "--instances", maps, "-o", out),
         "has no instance map": ("synthesize", plain, save(workplace / "x.png", LABELS), "--instances", maps, "-o", out),
         "is not JSON": ("synthesize", plain, map_file, "--styles", "{car}", "-o", out),
@@ -184,6 +187,8 @@ def test_matching_by_name(tmp_path):
         save(tmp_path / "labels" / name, LABELS)
         save(tmp_path / "ids" / name, IDS)
     save(tmp_path / "ids" / "other.png", IDS)
+    (tmp_path / "labels" / ".frame3.0ab1.partial.png").write_bytes(b"what a kill left")
+    (tmp_path / "labels" / "folder.png").mkdir()
     maps = find_label_maps([tmp_path / "labels"])
     assert [path.name for path in maps] == ["frame2.png", "frame10.png"]
     assert [path.name for path in match_instances(maps, tmp_path / "ids")] == ["frame2.png", "frame10.png"]

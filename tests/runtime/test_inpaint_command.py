@@ -136,6 +136,8 @@ def test_mistakes_exit_with_2_and_one_line(workplace):
     Image.fromarray(MASK[:-1]).save(workplace / "short.png")
     Image.fromarray(MASK | 1).save(workplace / "all.png")
     Image.fromarray(PHOTO).save(photos / "c.png")
+    style = workplace / "painting.png"
+    Image.fromarray(PHOTO).save(style)
     translator = tiny_translators.translator(workplace / "translator.onnx")
     mistakes = {
         "is a 'translator' engine, expected 'inpainter'": (translator, photo, mask, "-o", out),
@@ -158,6 +160,9 @@ def test_mistakes_exit_with_2_and_one_line(workplace):
         "style is given, but this engine only completes": (engine, photo, mask, "--style", photo, "-o", out),
         "style is missing": (workplace / "style.onnx", photo, mask, "-o", out),
         "would overwrite the image": (engine, photo, mask, "-o", photo),
+        f"would overwrite the mask {mask};": (engine, photo, mask, "-o", mask),
+        f"would overwrite the mask {masks / 'a.png'};": (engine, photos / "a.bmp", masks, "-o", masks),
+        f"would overwrite the style {style};": (workplace / "style.onnx", photo, mask, "--style", style, "-o", style),
         "one file for 3 images": (engine, photos, mask, "-o", workplace / "one.png"),
         "a.bmp: hole_mask is bool [31, 48]": (engine, photos, workplace / "short.png", "-o", out),
     }
