@@ -141,7 +141,7 @@ class Inpainter:
                 notify(f"{name}: a hole was completed at 1/{window.height / size[0]:.2g} of its resolution")
         answers = self._render_all(windows, _covering(style, size) if style is not None else None)
         for number, (window, answer) in enumerate(zip(plan.windows, answers, strict=True)):
-            paste(completed, answer, window, plan.owner == number)
+            paste(completed, answer, window, number, plan.owner)
         return _blended(image, completed, alpha)
 
     def _plan(self, hole: Mask, strategy: str) -> tuple[tuple[int, int], Plan]:

@@ -13,24 +13,30 @@ def resample(planes: Floats, size: tuple[int, int]) -> Floats:
     between the centres of pixels, and constant outside of them.
     """
     for axis, length in enumerate(size):
-        if length < planes.shape[axis]:
-            planes = np.moveaxis(_area_mean(np.moveaxis(planes, axis, 0), length), 0, axis)
-        elif length > planes.shape[axis]:
-            planes = np.moveaxis(_linear(np.moveaxis(planes, axis, 0), length), 0, axis)
+        planes = resample_axis(planes, axis, length)
     return planes
 
 
+def resample_axis(planes: Floats, axis: int, length: int) -> Floats:
+    """`resample` for one axis alone."""
+    rows = np.moveaxis(planes, axis, 0)
+    if length == len(rows):
+        return planes
+    return np.moveaxis(_area_mean(rows, length) if length < len(rows) else _linear(rows, length), 0, axis)
+
+
 def _area_mean(rows: Floats, length: int) -> Floats:
-    """[H, …] → [length, …] by differences of the running sum, which is linear within a pixel."""
+    """[H, …] → [length, …]: sums of whole pixels, without the part before the first edge, with that before the next."""
     step = len(rows) / length
-    edges = np.arange(length + 1) * step
-    pixel = np.minimum(edges.astype(np.intp), len(rows) - 1)
-    within = (edges - pixel).reshape(-1, *[1] * (rows.ndim - 1))
-    total = np.zeros((len(rows) + 1, *rows.shape[1:]))
-    np.cumsum(rows, axis=0, out=total[1:])
-    sums = total[pixel] + within * rows[pixel]
-    means: Floats = (np.diff(sums, axis=0) / step).astype(np.float32)
-    return means
+    edges = np.arange(length) * step
+    first = edges.astype(np.intp)
+    within = (edges - first).astype(np.float32).reshape(-1, *[1] * (rows.ndim - 1))
+    before = within * rows[first]
+    sums: Floats = np.add.reduceat(rows, first, axis=0)
+    sums -= before
+    sums[:-1] += before[1:]
+    sums /= np.float32(step)
+    return sums
 
 
 def _linear(rows: Floats, length: int) -> Floats:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from runtime.errors import InputError
 from runtime.holes import Mask, connected_holes, group_boxes
-from runtime.resampling import resample
+from runtime.resampling import Floats, resample_axis
 
 STRATEGIES = ("auto", "crop", "resize", "pad")
 _HALF = 0.5
@@ -145,26 +145,56 @@ def cut(image: Image, hole: Mask, window: Window, size: Size, show_hole: bool) -
         show_hole: whether what lies in the hole matters, too.
     """
     rows, columns = window.indices(hole.shape)
-    part, missing = image[rows[:, None], columns], hole[rows[:, None], columns]
-    if missing.shape == size:
-        return part, missing
-    known = np.ones(missing.shape, np.float32) if show_hole else (~missing).astype(np.float32)
-    share = resample(known, size)
-    sums = resample(part * known[..., None], size)
+    if (window.height, window.width) == size:
+        return image[rows[:, None], columns], hole[rows[:, None], columns]
+    top, left = rows.min(), columns.min()
+    part = (slice(top, rows.max() + 1), slice(left, columns.max() + 1))
+    image, hole, rows, columns = image[part], hole[part], rows - top, columns - left
+    known = np.ones_like(hole) if show_hole else ~hole
+    share = _scaled(known.astype(np.float32), rows, columns, size)
+    sums = _scaled(image.astype(np.float32) * known[..., None], rows, columns, size)
     mean = sums / np.maximum(share, np.finfo(np.float32).eps)[..., None]
-    still_missing = resample(missing.astype(np.float32), size) > _HALF
+    still_missing = _scaled(hole.astype(np.float32), rows, columns, size) > _HALF
     return to_bytes(mean), still_missing
 
 
-def paste(completed: Image, answer: Image, window: Window, is_owned: Mask) -> None:
-    """Write, in place, a window's answer uint8 [h, w, 3] into the pixels of `completed` [H, W, 3] where `is_owned`."""
-    if answer.shape[:2] != (window.height, window.width):
-        answer = to_bytes(resample(answer.astype(np.float32), (window.height, window.width)))
-    rows = slice(max(window.top, 0), min(window.top + window.height, len(completed)))
+def _scaled(planes: Floats, rows: NDArray[np.intp], columns: NDArray[np.intp], size: Size) -> Floats:
+    """The `rows` and `columns` of [H, W, …], which may be many more than there are, at `size`."""
+    axes = [(0, rows, size[0]), (1, columns, size[1])]
+    if len(rows) * planes.shape[1] > planes.shape[0] * len(columns):
+        axes.reverse()  # what is reflected most, last: all its repetitions are in memory
+    for axis, indices, length in axes:
+        planes = resample_axis(planes.take(indices, axis), axis, length)
+    return planes
+
+
+def paste(completed: Image, answer: Image, window: Window, number: int, owner: NDArray[np.int32]) -> None:
+    """Write, in place, a window's answer uint8 [h, w, 3] into the pixels of `completed` [H, W, 3] that it owns.
+
+    Args:
+        completed: the image so far.
+        answer: the engine's.
+        window: where it belongs.
+        number: of the window in `owner`.
+        owner: int32 [H, W], as of `Plan`.
+    """
+    rows = slice(max(window.top, 0), min(window.top + window.height, completed.shape[0]))
     columns = slice(max(window.left, 0), min(window.left + window.width, completed.shape[1]))
-    visible = answer[rows.start - window.top : rows.stop - window.top, columns.start - window.left :]
-    chosen = is_owned[rows, columns]
-    completed[rows, columns][chosen] = visible[:, : columns.stop - columns.start][chosen]
+    is_owned = owner[rows, columns] == number
+    completed[rows, columns][is_owned] = _visible(answer, window, rows, columns)[is_owned]
+
+
+def _visible(answer: Image, window: Window, rows: slice, columns: slice) -> Image:
+    """The `rows` and `columns` of the image that a window's answer shows, at the image's resolution."""
+    shown = (
+        slice(rows.start - window.top, rows.stop - window.top),
+        slice(columns.start - window.left, columns.stop - window.left),
+    )
+    if answer.shape[:2] == (window.height, window.width):
+        return answer[shown]
+    # Axis by axis, so that of a window much larger than the image nothing but what shows gets large.
+    tall = resample_axis(answer.astype(np.float32), 0, window.height)[shown[0]]
+    return to_bytes(resample_axis(tall, 1, window.width)[:, shown[1]])
 
 
 def to_bytes(levels: NDArray[np.floating[Any]]) -> Image:

@@ -2,6 +2,7 @@
 
 import re
 import threading
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from runtime import Inpainter, Pix2rtError
 from runtime.errors import EngineFormatError, InputError
 from runtime.holes import connected_holes, group_boxes, grow, opacity
 from runtime.resampling import resample
-from runtime.windows import STRATEGIES
+from runtime.windows import STRATEGIES, Window, cut, paste
 from tests.runtime import tiny_inpainters, tiny_translators
 from tests.runtime.tiny_inpainters import expected
 from tests.runtime.tiny_translators import reflected
@@ -166,6 +167,42 @@ def test_resize_averages_known_pixels_only(inpainters):
     completed = inpainters["static"].run(image, mask, strategy="resize")
     np.testing.assert_array_equal(completed[known], image[known])
     np.testing.assert_array_equal(completed[20:40, 30:50], np.broadcast_to(level, (20, 20, 3)))
+
+
+@pytest.mark.parametrize("show_hole", [False, True])
+@pytest.mark.parametrize("window", [Window(-7, 3, 60, 30), Window(2, -40, 20, 90), Window(4, 5, 16, 12)])
+def test_a_scaled_window_is_the_mean_of_what_it_shows(window, show_hole):
+    """Cut and pasted axis by axis, without the whole of a window in memory: the same as with it."""
+    image, hole, size = noise(24, 40, 3), noise(24, 40, seed=1) < 100, (14, 11)
+    rows, columns = np.ix_(*window.indices(hole.shape))
+    known = (~hole | show_hole)[rows, columns].astype(np.float32)
+    part = image[rows, columns] * known[..., None]
+    mean = resample(part, size) / np.maximum(resample(known, size), 1e-6)[..., None]
+    small, missing = cut(image, hole, window, size, show_hole)
+    is_clear = resample(known, size) > 0.01  # elsewhere nothing is divided by nothing
+    np.testing.assert_allclose(small[is_clear], mean[is_clear], atol=0.501)
+    share = resample(hole[rows, columns].astype(np.float32), size)
+    np.testing.assert_array_equal(missing[abs(share - 0.5) > 1e-5], (share > 0.5)[abs(share - 0.5) > 1e-5])
+    answer, owner = noise(*size, 3, seed=2), noise(24, 40, seed=3).astype(np.int32) % 3
+    completed = image.copy()
+    paste(completed, answer, window, 1, owner)
+    large = resample(answer.astype(np.float32), (window.height, window.width))
+    wanted = image.astype(np.float32)
+    for y, x in np.argwhere(owner == 1):
+        if 0 <= y - window.top < window.height and 0 <= x - window.left < window.width:
+            wanted[y, x] = large[y - window.top, x - window.left]
+    np.testing.assert_allclose(completed, wanted, atol=0.501)
+
+
+def test_a_long_image_needs_no_memory_for_its_reflections(inpainters):
+    """A window as wide as the image is as high in proportion: here 13 334 rows of which 12 are there."""
+    image, mask = noise(12, 20_000, 3), box((12, 20_000), 3, 100, 5, 9000)
+    tracemalloc.start()
+    completed = inpainters["static"].run(image, mask, strategy="resize")
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    np.testing.assert_array_equal(completed[mask == 0], image[mask == 0])
+    assert peak < 100e6, peak  # the whole window: 2.4 GB in float32
 
 
 def test_auto_scales_down_for_a_hole_too_large_to_crop(inpainters):
