@@ -38,8 +38,10 @@ def _shape_hint(mask: NDArray[Any], shape: tuple[int, ...]) -> str:
         return "drop its last axis with hole_mask[..., 0]"
     if mask.ndim == len(shape) and mask.shape[:-1] == shape[:-1]:
         return "it has channels: use hole_mask.any(axis=-1), or the one that says what is missing"
-    if mask.ndim == len(shape) - 2:
-        return "give a mask for each image of the batch: numpy.repeat(hole_mask[None], len(image), axis=0)"
+    if len(shape) == len("NHWC") and mask.ndim > 1 and mask.shape[-2:] == shape[1:-1]:
+        return "give a mask for each image of the batch; one for all: numpy.broadcast_to(hole_mask, image.shape[:-1])"
+    if mask.shape == (*shape[:-3], *shape[-3:-1][::-1]):
+        return "its sides are swapped: turn it as the image was turned"
     return "a mask belongs to its image pixel for pixel: scale it by nearest neighbour, or crop the image"
 
 

@@ -11,32 +11,32 @@ from runtime.errors import InputError
 MAX_SEED = 2**31 - 1  # an engine's seed is int32
 
 
-def check_image(image: ArrayLike, input_nc: int) -> NDArray[np.uint8]:
+def check_image(image: ArrayLike, input_nc: int, name: str = "image") -> NDArray[np.uint8]:
     """Return `image` as uint8 [N, H, W, C], a view where numpy allows it.
 
     Args:
         image: uint8 [H, W, C] or [N, H, W, C]; for one channel also [H, W].
         input_nc: the engine's C.
+        name: the caller's name of `image`.
 
     Raises:
         InputError: another dtype, number of channels or shape, or empty; says how to convert it.
     """
-    array = as_array(image, "image")
+    array = as_array(image, name)
     if array.ndim not in (2, 3, 4) or not array.size:
         raise InputError(
-            f"image is {array.dtype} {list(array.shape)}, expected {_expected(input_nc)}, not empty; give the pixels "
+            f"{name} is {array.dtype} {list(array.shape)}, expected {_expected(input_nc)}, not empty; give the pixels "
             "of one picture, or of several of one size"
         )
     if array.dtype != np.uint8:
         raise InputError(
-            f"image is {array.dtype} {list(array.shape)}, expected {_expected(input_nc)}; {dtype_hint(array)}"
+            f"{name} is {array.dtype} {list(array.shape)}, expected {_expected(input_nc)}; {dtype_hint(array, name)}"
         )
     if array.ndim == 2 and input_nc == 1:
         return array[None, ..., None]
     if array.ndim == 2 or array.shape[-1] != input_nc:
-        raise InputError(
-            f"image has shape {list(array.shape)}, expected {_expected(input_nc)}; {_channel_hint(array, input_nc)}"
-        )
+        hint = _channel_hint(array, input_nc, name)
+        raise InputError(f"{name} has shape {list(array.shape)}, expected {_expected(input_nc)}; {hint}")
     return array if array.ndim == 4 else array[None]
 
 
@@ -74,35 +74,35 @@ def _expected(input_nc: int) -> str:
     return f"uint8 [H, W], {shapes}" if input_nc == 1 else f"uint8 {shapes}"
 
 
-def dtype_hint(array: NDArray[Any]) -> str:
+def dtype_hint(array: NDArray[Any], name: str = "image") -> str:
     if array.dtype == np.bool_:
-        return "convert it with 255 * image.astype(numpy.uint8)"
+        return f"convert it with 255 * {name}.astype(numpy.uint8)"
     if array.dtype.kind not in "iuf":
         return "give the bytes of a picture"
     low, high = float(array.min()), float(array.max())
     if not np.isfinite((low, high)).all():
         return "it holds NaN or infinity; find out where they come from"
     if array.dtype.kind == "f" and low >= -1 and high <= 1:
-        formula = "255 * image" if low >= 0 else "127.5 * image + 127.5"
+        formula = f"255 * {name}" if low >= 0 else f"127.5 * {name} + 127.5"
         return f"its values are from {low:g} to {high:g}: convert it with ({formula}).round().astype(numpy.uint8)"
     if low >= 0 and high <= 255:
-        rounded = "image.round()" if array.dtype.kind == "f" else "image"
+        rounded = f"{name}.round()" if array.dtype.kind == "f" else name
         return f"its values fit: convert it with {rounded}.astype(numpy.uint8)"
     if array.dtype == np.uint16:
-        return "keep the high byte: (image >> 8).astype(numpy.uint8)"
+        return f"keep the high byte: ({name} >> 8).astype(numpy.uint8)"
     return f"its values are from {low:g} to {high:g}: scale them to 0..255"
 
 
-def _channel_hint(array: NDArray[Any], input_nc: int) -> str:
+def _channel_hint(array: NDArray[Any], input_nc: int, name: str) -> str:
     if array.ndim > 2 and array.shape[-3] == input_nc:
-        return "its channels come first: give numpy.moveaxis(image, -3, -1)"
+        return f"its channels come first: give numpy.moveaxis({name}, -3, -1)"
     given = array.shape[-1] if array.ndim > 2 else 1
     if input_nc == 3 and array.ndim == 2:
-        return "a grey image for an RGB engine: numpy.repeat(image[..., None], 3, axis=-1)"
+        return f"a grey image for an RGB engine: numpy.repeat({name}[..., None], 3, axis=-1)"
     if input_nc == 3 and given == 1:
-        return "a grey image for an RGB engine: numpy.repeat(image, 3, axis=-1)"
+        return f"a grey image for an RGB engine: numpy.repeat({name}, 3, axis=-1)"
     if given == 4 and input_nc == 3:
-        return "it has an alpha channel: drop it with image[..., :3], or composite it over a colour"
+        return f"it has an alpha channel: drop it with {name}[..., :3], or composite it over a colour"
     if given in (3, 4) and input_nc == 1:
-        return 'a colour image for a grey engine: numpy.asarray(PIL.Image.fromarray(image).convert("L"))'
+        return f'a colour image for a grey engine: numpy.asarray(PIL.Image.fromarray({name}).convert("L"))'
     return f"this engine takes {input_nc} channels"

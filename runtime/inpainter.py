@@ -108,7 +108,7 @@ class Inpainter:
             )
         if style is None:
             return None
-        picture = check_image(style, _RGB)
+        picture = check_image(style, _RGB, "style")
         if len(picture) != 1:
             raise InputError(f"style has {len(picture)} images, expected one: uint8 [H, W, 3]")
         (only,) = picture
@@ -138,7 +138,7 @@ class Inpainter:
             if style is None and missing.all():
                 raise _no_context(window, size)
             if window.height > size[0]:
-                notify(f"{name}: a hole was completed at 1/{window.height / size[0]:.2g} of its resolution")
+                notify(f"{name}: a hole was completed at 1/{window.height / size[0]:.1f} of its resolution")
         answers = self._render_all(windows, _covering(style, size) if style is not None else None)
         for number, (window, answer) in enumerate(zip(plan.windows, answers, strict=True)):
             paste(completed, answer, window, number, plan.owner)

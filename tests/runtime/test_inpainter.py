@@ -274,6 +274,9 @@ def test_style_repaints_the_marked_region_or_everything(inpainters):
     assert (engine.run(image, style=small) == 90).all()
     large = noise(3 * HEIGHT, 3 * WIDTH, 3)
     assert engine.run(large, style=np.full_like(style, 7)).tolist() == np.full_like(large, 7).tolist()
+    notes = []
+    engine.run(noise(1, 5000, 3), style=style, notify=notes.append)
+    assert notes == ["image: a hole was completed at 1/104.2 of its resolution"]
 
 
 def test_views_and_threads(inpainters):
@@ -300,10 +303,12 @@ def test_views_and_threads(inpainters):
 GOOD, HOLE = noise(40, 50, 3), box((40, 50), 4, 4, 20, 20)
 BAD = {
     "another size": ("static", GOOD, HOLE[:-1], {}, r"hole_mask is uint8 \[39, 50\], expected .*\[40, 50\].*crop"),
-    "transposed": ("static", GOOD, HOLE.T, {}, r"\[50, 40\], expected uint8 or bool \[40, 50\] as the image"),
+    "transposed": ("static", GOOD, HOLE.T, {}, r"\[50, 40\], expected uint8 or bool \[40, 50\].*sides are swapped"),
     "one channel": ("static", GOOD, HOLE[..., None], {}, r"drop its last axis with hole_mask\[\.\.\., 0\]"),
     "three channels": ("static", GOOD, np.dstack([HOLE] * 3), {}, r"it has channels: use hole_mask\.any\(axis=-1\)"),
-    "a mask for a batch": ("static", GOOD[None], HOLE, {}, r"a mask for each image.*numpy\.repeat\(hole_mask\[None\]"),
+    "a mask for a batch": ("static", GOOD[None], HOLE, {}, "each image.*numpy.broadcast_to"),
+    "one for two": ("static", np.stack([GOOD, GOOD]), HOLE[None], {}, "each image.*numpy.broadcast_to"),
+    "another size, in a batch": ("static", GOOD[None], HOLE[None, 1:], {}, "scale it by nearest neighbour"),
     "floats": ("static", GOOD, HOLE / 255, {}, "float64.*hole_mask > 0.5"),
     "ints": ("static", GOOD, HOLE.astype(int), {}, "int64.*hole_mask != 0"),
     "NaN": ("static", GOOD, np.where(HOLE, np.nan, 0), {}, "NaN or infinity"),
@@ -325,6 +330,8 @@ BAD = {
     "a truth value": ("static", GOOD, HOLE, {"feather": True}, "feather is True, expected"),
     "a style for completion": ("static", GOOD, HOLE, {"style": GOOD}, "style is given.*--style-transfer"),
     "no style": ("style", GOOD, HOLE, {}, "style is missing, but this engine repaints"),
+    "a grey style": ("style", GOOD, HOLE, {"style": GOOD[..., 0]}, r"style has .*numpy\.repeat\(style\["),
+    "a style of floats": ("style", GOOD, HOLE, {"style": GOOD / 255}, r"style is float64.*\(255 \* style\)"),
     "two styles": ("style", GOOD, HOLE, {"style": np.stack([GOOD, GOOD])}, "style has 2 images, expected one"),
 }  # fmt: skip
 
