@@ -31,6 +31,8 @@ _INPUTS: dict[str, dict[str, tuple[str, int]]] = {
         "z_limit": ("float32", 1),
     },
     "baseline": {"input": ("float32", 4), "hole": ("float32", 4)},
+    "segmenter": {"image": ("uint8", 4)},
+    "features": {"image": ("uint8", 4)},
 }
 _OUTPUTS = {
     "synthesizer": {"image": ("uint8", 4)},
@@ -45,7 +47,11 @@ _OUTPUTS = {
         "image": ("uint8", 4),
     },
     "baseline": {"output": ("float32", 4)},
+    "segmenter": {"label_map": ("uint8", 3)},
+    "features": {"features": ("float32", 2)},
 }
+_JUDGES = ("segmenter", "features")  # of `python -m training evaluate`, which has its own way to run them
+RUNNABLE = tuple(kind for kind in _INPUTS if kind not in _JUDGES)
 _CHANNEL_AXIS = {"uint8": 3, "float32": 1}  # of images: bytes lie as [N, H, W, C], floats as [N, C, H, W]
 _NORMALIZATIONS = ("per-image", "running-stats", "batch-stats")
 _RGB = 3
@@ -135,7 +141,7 @@ def engine_spec(path: str | Path, kinds: tuple[str, ...] = ()) -> EngineSpec:
         raise EngineFormatError(f"engine {path} is a {spec.kind!r} engine, expected {' or '.join(map(repr, kinds))}")
     if spec.kind not in _INPUTS:
         raise EngineFormatError(
-            f"engine {path} is of kind {spec.kind!r}; this pix2rt runs {', '.join(_INPUTS)}: upgrade it"
+            f"engine {path} is of kind {spec.kind!r}; this pix2rt knows {', '.join(_INPUTS)}: upgrade it"
         )
     _require_tensors(path, "input", spec.inputs, _INPUTS[spec.kind])
     _require_tensors(path, "output", spec.outputs, _OUTPUTS[spec.kind])

@@ -12,7 +12,7 @@ from runtime.bench_worker import BenchInput
 from runtime.commands import ASSETS
 from runtime.commands.options import Device, Engine, Threads
 from runtime.console import note, out, progress_bar
-from runtime.engine import engine_spec
+from runtime.engine import RUNNABLE, engine_spec
 from runtime.errors import InputError
 from runtime.files import atomic_path
 from runtime.spec import EngineSpec
@@ -41,7 +41,7 @@ def bench(
     Example: `pix2rt bench edges2photo.onnx --against edges2photo_naive.onnx --image sketch.png`
     """
     paths = [engine] + ([against] if against else [])
-    specs = [engine_spec(path) for path in paths]
+    specs = [engine_spec(path, RUNNABLE) for path in paths]
     scene = _input(specs[0], labels, instances, image, random)
     with progress_bar() as progress:
         task = progress.add_task("bench", total=max(warmup, 1) + runs)

@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 import torch
+from typer.testing import CliRunner
 
 from export.onnx_from_checkpoint import export_onnx
+from runtime.__main__ import app
 from runtime.errors import ExportError
 from training.checkpoint import save_checkpoint
 from training.evaluation.features import FeatureDistance
@@ -35,6 +37,16 @@ def test_engine(checkpoint, tmp_path, size, precision):
     assert found.shape == (1, 16)
     assert found[0] == pytest.approx(expected, abs={"fp32": 1e-5, "fp16": 2e-2}[precision])
     assert expected.std() > 0.1
+
+
+def test_info_describes_it_and_bench_does_not_run_it(checkpoint, tmp_path):
+    export_onnx(tmp_path / "f.safetensors", tmp_path / "f.onnx")
+    described = CliRunner().invoke(app, ["info", str(tmp_path / "f.onnx")])
+    assert described.exit_code == 0, described.output
+    assert "features (feature_network)" in described.output
+    measured = CliRunner().invoke(app, ["bench", str(tmp_path / "f.onnx")])
+    assert measured.exit_code == 2
+    assert "is a 'features' engine, expected 'synthesizer' or " in measured.stderr
 
 
 def test_verification_takes_it(checkpoint, tmp_path):

@@ -9,6 +9,7 @@ from PIL import Image
 
 from export.onnx_from_checkpoint import export_onnx
 from export.parity import compare, measure
+from runtime.engine import engine_spec
 from runtime.errors import CheckpointError, ExportError, ParityError, TrainingError
 from runtime.onnx_engine import OnnxEngine
 from tests.training.runs import command, losses, scene_data, train
@@ -88,6 +89,7 @@ def test_from_training_to_the_score(street):
     label_map = np.array(Image.open(street / "data" / "train_label" / "scene_000003.png")).astype(np.int32)
     photo = np.array(Image.open(street / "data" / "train_img" / "scene_000003.png"))
     score = FcnScore(Segmenter(street / "segmenter.onnx", CITYSCAPES))
+    assert engine_spec(street / "segmenter.onnx").labels == CITYSCAPES  # `pix2rt info` describes it
     score.add(HeldOut("scene", photo, np.ascontiguousarray(photo[::-1]), photo, label_map))
     assert score.real()["pixel_accuracy"] > 0.8
     assert score.real()["mean_iou"] > score.generated()["mean_iou"] + 0.2
