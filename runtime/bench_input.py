@@ -90,7 +90,8 @@ def _blocks(size: tuple[int, int], count: int) -> NDArray[Any]:
 def _middle_hole(size: tuple[int, int]) -> NDArray[np.uint8]:
     """uint8 [H, W], 255 = missing: a quarter of the area."""
     hole = np.zeros(size, np.uint8)
-    hole[size[0] // 4 : size[0] // 4 + size[0] // 2, size[1] // 4 : size[1] // 4 + size[1] // 2] = 255
+    rows, columns = (slice(side // 4, side // 4 + (side + 1) // 2) for side in size)  # at least one pixel
+    hole[rows, columns] = 255
     return hole
 
 

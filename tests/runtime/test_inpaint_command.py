@@ -204,6 +204,10 @@ def test_bench(workplace, image):
     wrong = run("bench", tiny_translators.translator(workplace / "t.onnx"), "--against", workplace / "e.onnx", *common)
     assert wrong.exit_code == 2
     assert "compare engines of one kind" in wrong.stderr
+    Image.fromarray(PHOTO[:1, :1]).save(workplace / "pixel.png")
+    tiny = run("bench", workplace / "e.onnx", "--image", workplace / "pixel.png", *common)
+    assert tiny.exit_code == 2, tiny.output  # else nothing would be missing, and nothing measured
+    assert "smaller than one patch" in tiny.stderr
 
 
 def test_the_baseline_takes_and_gives_the_same(workplace):
