@@ -22,6 +22,7 @@ from training.data import ResumableBatches, steps_per_epoch
 from training.options import LoopOptions
 from training.state import CHECKPOINT_FILE, load_state, save_state
 from training.system import System
+from training.weight_average import WeightAverage
 
 LOG_FILE = "losses.jsonl"
 
@@ -51,6 +52,7 @@ class Trainer:
             groups = _parameter_groups(role, module, options)
             optimizer = torch.optim.Adam(groups, lr=options.lr, betas=(options.beta1, options.beta2))
             self.modules[role], self.optimizers[role] = self.accelerator.prepare(module, optimizer)
+        self.average = WeightAverage(system.roles["generator"], options.ema)
         self.step = self._resume()
 
     def run(self) -> None:
@@ -98,7 +100,9 @@ class Trainer:
                 group["lr"] = lr * group.get("lr_scale", 1.0)  # states of earlier versions have none
         on_device = {key: value.to(self.accelerator.device, non_blocking=True) for key, value in batch.items()}
         with self.accelerator.autocast():
-            return self.system.step(on_device, self.modules, self._update)
+            losses = self.system.step(on_device, self.modules, self._update)
+        self.average.update()
+        return losses
 
     def _update(self, role: str, loss: Tensor) -> None:
         optimizer = self.optimizers[role]
@@ -123,7 +127,8 @@ class Trainer:
 
     def _sample(self, batch: Mapping[str, Tensor]) -> Any:
         device = self.accelerator.device
-        return self.system.sample({key: value.to(device) for key, value in batch.items()})
+        with self.average.applied():
+            return self.system.sample({key: value.to(device) for key, value in batch.items()})
 
     def _save(self) -> None:
         if not self.accelerator.is_main_process:
@@ -132,11 +137,13 @@ class Trainer:
         rest = {
             "optimizers": {role: optimizer.state_dict() for role, optimizer in self.optimizers.items()},
             "scaler": scaler.state_dict() if scaler else None,
+            "average": self.average.state_dict(),
             "random": torch.get_rng_state(),
             "random_cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
         }
         save_state(self.folder, self.step, self.system.roles, rest)
-        save_checkpoint(self.system.checkpoint(self.step), self.folder / CHECKPOINT_FILE)
+        with self.average.applied():
+            save_checkpoint(self.system.checkpoint(self.step), self.folder / CHECKPOINT_FILE)
 
     def _resume(self) -> int:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -151,6 +158,7 @@ class Trainer:
             self.optimizers[role].load_state_dict(state["optimizers"][role])
         if self.accelerator.scaler and state["scaler"]:
             self.accelerator.scaler.load_state_dict(state["scaler"])
+        self.average.load_state_dict(state.get("average", {}))  # states of earlier versions have none
         torch.set_rng_state(state["random"])
         if len(state["random_cuda"]) == torch.cuda.device_count() > 0:
             torch.cuda.set_rng_state_all(state["random_cuda"])
@@ -172,11 +180,11 @@ class Trainer:
     def _finish(self, progress: Progress) -> None:
         self._save()
         bar = progress.add_task("finishing", total=1.0, speed=0.0, losses="")
-        checkpoint = self.system.finish(
-            self.system.checkpoint(self.step), lambda done: progress.update(bar, completed=done)
-        )
+        with self.average.applied():
+            checkpoint = self.system.checkpoint(self.step)
+            checkpoint = self.system.finish(checkpoint, lambda done: progress.update(bar, completed=done))
+            save_checkpoint(checkpoint, self.folder / CHECKPOINT_FILE)
         progress.update(bar, completed=1.0)
-        save_checkpoint(checkpoint, self.folder / CHECKPOINT_FILE)
 
 
 def _parameter_groups(role: str, module: nn.Module, options: LoopOptions) -> list[dict[str, Any]]:

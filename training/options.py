@@ -33,6 +33,7 @@ class LoopOptions:
     lr: float = option(2e-4, "learning rate of Adam")
     beta1: float = option(0.5, "first momentum of Adam")
     beta2: float = option(0.999, "second momentum of Adam")
+    ema: float = option(0.0, "decay of the moving average of the generator's weights that is saved; 0: none, try 0.999")
     precision: str = option("no", "mixed precision: no, bf16 or fp16")
     seed: int = option(0, "seed of weights, order and augmentation")
     workers: int = option(2, "processes that load data; 0 loads in the training process")
@@ -45,6 +46,7 @@ class LoopOptions:
             require(getattr(self, name) >= 1, f"{name} is {getattr(self, name)}, expected at least 1")
         require(self.epochs >= 0 and self.decay_epochs >= 0, "epochs and decay_epochs must not be negative")
         require(self.epochs + self.decay_epochs > 0, "epochs and decay_epochs are both 0: nothing to train")
+        require(0 <= self.ema < 1, f"ema is {self.ema}, expected a number from 0 and below 1, such as 0.999")
         require(self.lr > 0, f"lr is {self.lr}, expected a positive number")
         require(self.precision in ("no", "bf16", "fp16"), f"precision is {self.precision!r}, expected no, bf16 or fp16")
 
@@ -107,8 +109,10 @@ def save_options(options: LoopOptions, preset: str, folder: Path) -> None:
     document = {"preset": preset, **dataclasses.asdict(options)}
     if path.is_file():
         try:
-            before = json.loads(path.read_text())
-        except ValueError as error:
+            # A run of an earlier version did what the defaults of newer options say.
+            defaults = {field.name: field.default for field in dataclasses.fields(options)}
+            before = defaults | json.loads(path.read_text())
+        except (ValueError, TypeError) as error:
             raise TrainingError(f"{path} is damaged ({error}); train into a new folder") from error
         changed = [name for name in document if name not in RESUMABLE and before.get(name) != document[name]]
         if changed:

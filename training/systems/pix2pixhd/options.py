@@ -73,6 +73,6 @@ PRESETS: dict[str, dict[str, Any]] = {
     "smoke": {
         **_SMALL,
         **{"ngf": 4, "n_blocks": 1, "n_blocks_local": 1, "nef": 4, "n_downsample_encoder": 2, "ndf": 4, "n_styles": 3},
-        **{"resize": "64x128", "epochs": 1, "decay_epochs": 1, "save_every": 2, "log_every": 1},
+        **{"resize": "64x128", "epochs": 1, "decay_epochs": 1, "ema": 0.9, "save_every": 2, "log_every": 1},
     },
 }
