@@ -12,8 +12,8 @@ from runtime.spec import EngineSpec, TensorSpec
 MB = 1e6
 
 
-def peak_memory_bytes(spec: EngineSpec) -> int:
-    """Estimate of what loading and one call need on the CPU.
+def least_memory_bytes(spec: EngineSpec) -> int:
+    """The least that loading and one call need on the CPU; libraries and the buffers of operators come on top.
 
     While onnxruntime lays the weights out for the processor it holds them 2.5 times (measured with 274 MB of
     convolutions); the tensors of a call come on top.
@@ -39,7 +39,7 @@ def _facts(path: str, spec: EngineSpec) -> Table:
         "multiply-adds": f"{spec.cost.macs / 1e9:.2f} G at {width}×{height}",
         "parameters": f"{spec.cost.parameters / 1e6:.2f} M",
         "weights": f"{spec.cost.weight_bytes / MB:.1f} MB",
-        "peak memory": f"about {peak_memory_bytes(spec) / MB:.0f} MB at {width}×{height} (estimate)",
+        "peak memory": f"at least {least_memory_bytes(spec) / MB:.0f} MB at {width}×{height}; see pix2rt bench",
         "parity": ", ".join(f"{name} {value:g}" for name, value in spec.parity.items()) or "not measured",
         "made with": ", ".join(f"{name} {version}" for name, version in spec.versions.items()),
         "checkpoint": spec.checkpoint_sha256,

@@ -8,7 +8,7 @@ import typer
 from runtime.commands.options import Engine
 from runtime.console import out
 from runtime.engine import engine_spec
-from runtime.tables import peak_memory_bytes, spec_tables
+from runtime.tables import least_memory_bytes, spec_tables
 
 
 def info(
@@ -20,7 +20,7 @@ def info(
     """
     spec = engine_spec(engine)
     if as_json:
-        document = {**json.loads(spec.to_json()), "estimated_peak_memory_bytes": peak_memory_bytes(spec)}
+        document = {**json.loads(spec.to_json()), "least_memory_bytes": least_memory_bytes(spec)}
         print(json.dumps(document, indent=2))
         return
     out.print(spec_tables(str(engine), spec))
