@@ -83,7 +83,7 @@ def _rewritten(
 def _traced_sizes(a: Architecture, scales: int, size: tuple[int, int] | None) -> tuple[tuple[int, int], ...]:
     """The image size that rewrites are chosen for, and the smallest; of a fixed size both are that one."""
     multiple = a.size_multiple * 2 ** (scales - 1)
-    if size and not any(side % multiple for side in size):  # export refuses others
+    if size and all(side >= multiple and side % multiple == 0 for side in size):  # export refuses others
         return size, size
     side = -(-_DYNAMIC_SIDE // multiple) * multiple
     return (side, side), (multiple, multiple)

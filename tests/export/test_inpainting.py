@@ -351,6 +351,7 @@ def test_what_cannot_be_exported(checkpoint_path: Path, tmp_path: Path) -> None:
         ({"scales": 2, "style_transfer": True}, "style transfer works at one scale"),
         ({"baseline": True, "style_transfer": True}, "the yardstick only completes"),
         ({"size": (32, 40), "scales": 2}, "multiples of 16 from 32"),
+        ({"size": (0, 64)}, "--size 0x64: height and width must be multiples of"),
     ]
     for options, message in mistakes:
         with pytest.raises(ExportError, match=message):
