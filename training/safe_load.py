@@ -36,7 +36,7 @@ def load_state_dict_file(path: str | Path) -> dict[str, Tensor]:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise CheckpointError(
-            f"{path} was not loaded: it is damaged, or holds more than tensors ({_first_line(error)}); "
+            f"{path} was not loaded: it is damaged, or holds more than tensors ({_reason(error)}); "
             "save it again as a plain state dict: torch.save(net.state_dict(), …)"
         ) from error
     except READ_ERRORS as error:
@@ -53,6 +53,12 @@ def load_state_dict_file(path: str | Path) -> dict[str, Tensor]:
 
 def _first_line(error: BaseException) -> str:
     return str(error).strip().split("\n", 1)[0][:160] or type(error).__name__
+
+
+def _reason(error: pickle.UnpicklingError) -> str:
+    """torch's reason without its advice, which is to trust the file."""
+    reason = str(error).rpartition("WeightsUnpickler error:")[2].strip().split("\n", 1)[0]
+    return reason.partition(". Please")[0][:160]
 
 
 def _is_plain(value: Tensor) -> bool:

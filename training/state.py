@@ -50,7 +50,7 @@ def read_initial(path: Path, family: str) -> Checkpoint:
     """
     checkpoint = load_checkpoint(path / CHECKPOINT_FILE if path.is_dir() else path)
     if checkpoint.family != family:
-        raise CheckpointError(f"{path} holds a {checkpoint.family} network, expected {family}")
+        raise CheckpointError(f"{path} holds a network of family {checkpoint.family}, expected {family}")
     state = load_state(path) if path.is_dir() else None
     if state is not None:
         checkpoint.networks |= {role: tensors for role, tensors in state["roles"].items() if role == "discriminator"}

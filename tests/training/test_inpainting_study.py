@@ -250,7 +250,7 @@ def test_wrong_checkpoints_and_names_are_refused(folder, tmp_path):
         load_trained([folder / "narrow.safetensors"] * 2)
     result = command("untrained", "segmenter", "smoke", "-o", tmp_path / "s.safetensors")
     assert result.returncode == 0, result.stderr
-    with pytest.raises(InputError, match="holds a segmenter network, expected inpainting"):
+    with pytest.raises(InputError, match="holds a network of family segmenter, expected inpainting"):
         load_trained([tmp_path / "s.safetensors"])
     common = ("--data", folder / "data", "-o", tmp_path / "out")
     result = command("inpainting-study", folder / "narrow.safetensors", *common, "--size", "60x64")

@@ -83,7 +83,7 @@ def held_out_items(checkpoint: Checkpoint, data: Path, split: str, settings: Map
     """
     if not makes_images(checkpoint.family):
         raise InputError(
-            f"the checkpoint holds a {checkpoint.family} network, which makes no images; give one of "
+            f"the checkpoint holds a network of family {checkpoint.family}, which makes no images; give one of "
             f"{', '.join(filter(makes_images, FAMILIES))}"
         )
     module = family_system(checkpoint.family)

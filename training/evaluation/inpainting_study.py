@@ -68,7 +68,7 @@ def load_trained(paths: Sequence[Path]) -> list[Trained]:
     for path in paths:
         checkpoint = load_checkpoint(path)
         if checkpoint.family != FAMILY:
-            raise InputError(f"{path} holds a {checkpoint.family} network, expected {FAMILY}")
+            raise InputError(f"{path} holds a network of family {checkpoint.family}, expected {FAMILY}")
         name = path.resolve().parent.name if path.name == CHECKPOINT_FILE else path.stem
         if name in found:
             raise InputError(f"{found[name].path} and {path} would both be called {name!r}; rename one")

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
-from torch import nn
+from torch import Tensor, nn
 
 from runtime.errors import CheckpointError, TrainingError
 from runtime.files import require_file
@@ -35,22 +35,21 @@ def load_features(source: str, network: nn.Module) -> None:
         )
     path = Path(source)
     path = path / CHECKPOINT_FILE if path.is_dir() else path
+    is_ours = _is_ours(require_file(path, "feature network"))
+    state = read_initial(path, _FAMILY).networks["features"] if is_ours else _torchvision_state(path, network)
     try:
-        if _is_ours(require_file(path, "feature network")):
-            load_strict(network, read_initial(path, _FAMILY).networks["features"], "features")
-        else:
-            _load_torchvision(path, network)
+        load_strict(network, state, "features")
     except CheckpointError as error:
         raise CheckpointError(f"--features {path} does not fit --feature-widths {_widths(network)}: {error}") from error
     network.requires_grad_(False).eval()
 
 
-def _load_torchvision(path: Path, network: nn.Module) -> None:
+def _torchvision_state(path: Path, network: nn.Module) -> dict[str, Tensor]:
     state = read_weights(path)
     wanted = network.state_dict()
     layers = {name: value for name, value in state.items() if name.startswith(_PREFIX) and name in wanted}
     constants = {name: value for name, value in wanted.items() if not name.startswith(_PREFIX)}
-    load_strict(network, layers | constants, "features")
+    return layers | constants
 
 
 def _is_ours(path: Path) -> bool:
