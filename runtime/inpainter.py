@@ -85,18 +85,19 @@ class Inpainter:
             DeviceError: the device fails, for instance for lack of memory.
         """
         images = check_image(image, _RGB)
+        is_batch = np.ndim(image) == len("NHWC")
         if strategy not in STRATEGIES:
             raise InputError(f"strategy is {strategy!r}, expected one of {', '.join(STRATEGIES)}")
         feather = check_margin(feather, "feather")
         margin = max(check_margin(dilate, "dilate"), feather)
         style_image = self._check_style(style)
-        masks = self._check_mask(hole_mask, np.shape(image))
+        masks = self._check_mask(hole_mask, images.shape if is_batch else images.shape[1:])
         results = []
         for number, (picture, mask) in enumerate(zip(images, masks, strict=True)):
-            name = f"image {number}" if np.ndim(image) == len("NHWC") else "image"
+            name = f"image {number}" if is_batch else "image"
             alpha = opacity(mask, margin, feather)
             results.append(self._complete(picture, alpha, style_image, strategy, name, notify or _ignore))
-        return np.stack(results) if np.ndim(image) == len("NHWC") else results[0]
+        return np.stack(results) if is_batch else results[0]
 
     def _check_style(self, style: ArrayLike | None) -> Image | None:
         if (style is not None) != self.uses_style:
@@ -108,17 +109,18 @@ class Inpainter:
             )
         if style is None:
             return None
-        picture = check_image(style, _RGB, "style")
-        if len(picture) != 1:
-            raise InputError(f"style has {len(picture)} images, expected one: uint8 [H, W, 3]")
-        (only,) = picture
-        return np.asarray(only)
+        pictures = check_image(style, _RGB, "style")
+        if len(pictures) != 1:
+            raise InputError(f"style has {len(pictures)} images, expected one: uint8 [H, W, 3]")
+        picture: Image = pictures[0]
+        return picture
 
     def _check_mask(self, hole_mask: ArrayLike | None, shape: tuple[int, ...]) -> Mask:
-        if hole_mask is None and self.uses_style:
-            return np.ones((1, *shape[:-1])[-3:], np.bool_)
+        """bool [N, H, W] for an image of `shape`, the caller's; without a mask everything is repainted."""
         if hole_mask is None:
-            raise InputError(f"hole_mask is missing; give uint8 or bool {list(shape[:-1])}, not zero = missing")
+            if not self.uses_style:
+                raise InputError(f"hole_mask is missing; give uint8 or bool {list(shape[:-1])}, not zero = missing")
+            hole_mask = np.ones(shape[:-1], np.bool_)
         return check_hole_mask(hole_mask, shape)
 
     def _complete(

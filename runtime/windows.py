@@ -65,28 +65,33 @@ def plan_windows(hole: Mask, size: Size, strategy: str) -> Plan:
     """
     if strategy == "pad":
         _require_fitting_image(hole.shape, size)
-    if strategy in ("pad", "resize"):
-        scale = _whole_scale(hole.shape, size) if strategy == "resize" else 1.0
-        box = (0, 0, hole.shape[0], hole.shape[1]) if strategy == "resize" else _bounding_box(hole)
-        return Plan([_window_about(box, hole.shape, size, scale)], np.where(hole, 0, -1).astype(np.int32))
+        return _one_window(hole, _window_about(_bounding_box(hole), hole.shape, size, 1.0))
+    if strategy == "resize":
+        whole = (0, 0, hole.shape[0], hole.shape[1])
+        return _one_window(hole, _window_about(whole, hole.shape, size, _whole_scale(hole.shape, size)))
     labels, boxes = connected_holes(hole)
-    limit = _limit(hole.shape, size)
-    extents = boxes[:, 2:] - boxes[:, :2]
-    is_small = (extents <= limit).all(axis=1)
-    small, large = np.flatnonzero(is_small), np.flatnonzero(~is_small)
     if strategy == "crop":
-        _require_fitting_holes(extents, size)
-    groups = [small[group] for group in group_boxes(boxes[small], limit)] + [
-        large[i : i + 1] for i in range(len(large))
-    ]
+        _require_fitting_holes(boxes, size)
+    limit = _limit(hole.shape, size)
     windows, window_of_hole = [], np.empty(len(boxes) + 1, np.int32)
-    for number, group in enumerate(groups):
+    for number, group in enumerate(_groups(boxes, limit)):
         window_of_hole[group] = number
         box = (*boxes[group, :2].min(axis=0).tolist(), *boxes[group, 2:].max(axis=0).tolist())
         scale = 1.0 if strategy == "crop" else _scale(box, hole.shape, size, limit)
         windows.append(_window_about(box, hole.shape, size, scale))
     window_of_hole[-1] = -1  # of the label −1, known
     return Plan(windows, window_of_hole[labels])
+
+
+def _one_window(hole: Mask, window: Window) -> Plan:
+    return Plan([window], np.where(hole, 0, -1).astype(np.int32))
+
+
+def _groups(boxes: NDArray[np.intp], limit: Size) -> list[NDArray[np.intp]]:
+    """Which holes share a window: small ones together, a hole larger than `limit` has its own."""
+    is_small = (boxes[:, 2:] - boxes[:, :2] <= limit).all(axis=1)
+    small, large = np.flatnonzero(is_small), np.flatnonzero(~is_small)
+    return [small[group] for group in group_boxes(boxes[small], limit)] + list(large[:, None])
 
 
 def _limit(image_size: Size, size: Size) -> Size:
@@ -217,7 +222,8 @@ def _require_fitting_image(image_size: Size, size: Size) -> None:
         )
 
 
-def _require_fitting_holes(extents: NDArray[np.intp], size: Size) -> None:
+def _require_fitting_holes(boxes: NDArray[np.intp], size: Size) -> None:
+    extents = boxes[:, 2:] - boxes[:, :2]
     too_large = np.flatnonzero((extents > size).any(axis=1))
     if len(too_large):
         height, width = extents[too_large[0]]
