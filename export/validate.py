@@ -31,7 +31,7 @@ def validate(checkpoint_path: str | Path, engines: list[Path], report: Report = 
 
     Raises:
         MissingFileError, CheckpointError, EngineFormatError: a file is not there, damaged or of another kind.
-        ExportError: an engine is a TensorRT plan, or of a kind the checkpoint has no network for.
+        ExportError: an engine is a TensorRT plan, or of a family or kind the checkpoint has no network for.
     """
     report("read checkpoint")
     checkpoint = load_checkpoint(checkpoint_path)
@@ -61,6 +61,11 @@ def _row(checkpoint: Checkpoint, path: Path, spec: EngineSpec) -> ParityRow:
 
 
 def _graph_of(checkpoint: Checkpoint, path: Path, spec: EngineSpec) -> Graph:
+    if checkpoint.family != spec.family:
+        raise ExportError(
+            f"engine {path} comes from a network of family {spec.family}, this checkpoint holds one of "
+            f"{checkpoint.family}; validate it with its own one"
+        )
     checkpoint = replace(checkpoint, normalization=spec.normalization)
     graphs = graphs_of(checkpoint, request_of(spec), baseline=spec.kind == "baseline")
     for graph in graphs:

@@ -307,6 +307,9 @@ def test_validation_knows_scales_iterations_and_style(engines: Any, checkpoint_p
     save_checkpoint(other, checkpoint_path.with_name("other.safetensors"))
     for row in validate(checkpoint_path.with_name("other.safetensors"), paths[:2]):
         assert re.search("differs from the checkpoint|matches a patch whose cosine is", row.failure)
+    unet = save_tiny_checkpoint("unet", checkpoint_path.with_name("unet.safetensors"))
+    with pytest.raises(ExportError, match="comes from a network of family inpainting, this checkpoint .* of pix2pix;"):
+        validate(unet, paths[:1])
 
 
 @pytest.mark.parametrize("name", ["two", "half", "dynamic", "style"])
