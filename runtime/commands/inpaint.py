@@ -28,7 +28,7 @@ def inpaint(
     masks: Annotated[
         Path | None,
         typer.Argument(
-            metavar="[MASKS]",
+            metavar="MASKS",
             help="One mask for all images, or a folder with one of each image's name: black = known. "
             "Only with --style it may be left out; then everything is repainted.",
         ),
