@@ -92,15 +92,20 @@ def match_instances(label_maps: Sequence[Path], instances: Path) -> list[Path]:
     return [_only_partner(file, partners.get(_scene_name(file), []), instances) for file in label_maps]
 
 
-def match_masks(images: Sequence[Path], masks: Path) -> list[Path]:
+def match_masks(images: Sequence[Path], masks: Path, what: str = "mask") -> list[Path]:
     """The mask of every image: the one file for all, or of a folder the picture with the image's stem.
+
+    Args:
+        images: files.
+        masks: a file or folder.
+        what: what a mask is called in messages.
 
     Raises:
         MissingFileError: nothing is there, or an image finds no mask.
         InputError: several masks for one image.
     """
     if not masks.is_dir():
-        return [require_file(masks, "mask")] * len(images)
+        return [require_file(masks, what)] * len(images)
     by_stem: dict[str, list[Path]] = {}
     for file in _files_with(masks, IMAGE_SUFFIXES):
         by_stem.setdefault(file.stem, []).append(file)
@@ -108,19 +113,30 @@ def match_masks(images: Sequence[Path], masks: Path) -> list[Path]:
     if missing:
         others = f" (nor have {len(missing) - 1} other images)" if len(missing) > 1 else ""
         raise MissingFileError(
-            f"image {missing[0]} has no mask in {masks}{others}; expected {missing[0].stem}.png there, or give one "
-            "mask file for all"
+            f"image {missing[0]} has no {what} in {masks}{others}; expected {missing[0].stem}.png there, or give one "
+            f"{what} file for all"
         )
     for image in images:
         if len(by_stem[image.stem]) > 1:
-            raise InputError(f"image {image} has several masks: {', '.join(map(str, by_stem[image.stem]))}; keep one")
+            raise InputError(f"image {image} has several {what}s: {', '.join(map(str, by_stem[image.stem]))}; keep one")
     return [by_stem[image.stem][0] for image in images]
 
 
 def output_paths(
-    sources: Sequence[Path], output: Path, what: str = "label map", suffixes: Sequence[str] = (".png",)
+    sources: Sequence[Path],
+    output: Path,
+    what: str = "label map",
+    suffixes: Sequence[str] = (".png",),
+    option: str = "--output",
 ) -> list[Path]:
     """Where each result goes: `output` itself if it has one of `suffixes`, else `<stem><first suffix>` in that folder.
+
+    Args:
+        sources: what the results are made from.
+        output: what the user gave with `option`.
+        what: what a source is called in messages.
+        suffixes: that are written.
+        option: as the user knows it.
 
     Raises:
         InputError: one file for several results, a kind of file that is not written, or a result would overwrite a
@@ -129,23 +145,25 @@ def output_paths(
     suffix = output.suffix.lower()
     if suffix in suffixes:
         if len(sources) > 1:
-            raise InputError(f"--output {output} is one file for {len(sources)} {what}s; give a folder")
+            raise InputError(f"{option} {output} is one file for {len(sources)} {what}s; give a folder")
         paths = [output]
     elif suffix in (*IMAGE_SUFFIXES, *VIDEO_SUFFIXES, ".gif", ARRAY_SUFFIX) and not output.is_dir():
-        raise InputError(f"--output {output}: {suffix} is not written here; give {', '.join(suffixes)} or a folder")
+        raise InputError(f"{option} {output}: {suffix} is not written here; give {', '.join(suffixes)} or a folder")
     else:
         paths = [output / f"{file.stem}{suffixes[0]}" for file in sources]
-    refuse_overwriting(what, sources, paths)
+    refuse_overwriting(what, sources, paths, option)
     return paths
 
 
-def refuse_overwriting(what: str, sources: Sequence[Path], targets: Sequence[Path]) -> None:
+def refuse_overwriting(
+    what: str, sources: Sequence[Path], targets: Sequence[Path], option: str = "--output"
+) -> None:
     """Raise InputError where one of `targets` is one of the files `sources`, by whatever name."""
     by_identity = {_identity(source): source for source in sources if source.exists()}
     for target in targets:
         if target.exists() and _identity(target) in by_identity:
             source = by_identity[_identity(target)]
-            raise InputError(f"--output would overwrite the {what} {source}; choose another folder or name")
+            raise InputError(f"{option} would overwrite the {what} {source}; choose another folder or name")
 
 
 def _identity(path: Path) -> tuple[int, int]:

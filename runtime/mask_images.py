@@ -1,4 +1,4 @@
-"""Files of hole masks: pictures of any mode, light = missing."""
+"""Files that go with an image: hole masks, weights of its pixels, hints. Pictures of any mode."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -7,11 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime.errors import ImageFileError
-from runtime.images import decoding, turned_upright
+from runtime.images import decoding, read_drawing, turned_upright
 
 _LOSSY = ("JPEG", "MPO")
 _MIDDLE = 128
 _OPAQUE = 255
+_RGBA = 4
 
 
 def read_hole_mask(path: Path, notify: Callable[[str], None]) -> NDArray[np.bool_]:
@@ -44,3 +45,36 @@ def read_hole_mask(path: Path, notify: Callable[[str], None]) -> NDArray[np.bool
         notify("a JPEG's blacks are not quite black; what is lighter than middle grey counts as missing")
     missing: NDArray[np.bool_] = values >= _MIDDLE if is_lossy else np.not_equal(values, 0)
     return missing
+
+
+def read_weights(path: Path) -> NDArray[np.uint8]:
+    """Read how much each pixel of a drawing counts, uint8 [H, W]: 0 = black, not at all; colours by their lightest.
+
+    Raises:
+        MissingFileError: nothing is there, or a directory is.
+        ImageFileError: corrupt, no image, or transparent in places, which could mean either.
+    """
+    picture = read_drawing(path)
+    if picture.shape[2] == _RGBA and picture[..., 3].min() < _OPAQUE:
+        raise ImageFileError(
+            f"mask {path} is transparent in places, which could mean that they count or not; save it without "
+            "transparency, the lighter the weightier"
+        )
+    weights: NDArray[np.uint8] = picture[..., :3].max(axis=-1)
+    return weights
+
+
+def read_hint(path: Path) -> NDArray[np.uint8]:
+    """Read a hint, uint8 [H, W, 4]: it says nothing where it is transparent.
+
+    Raises:
+        MissingFileError: nothing is there, or a directory is.
+        ImageFileError: corrupt, no image, or without transparency, so that it does not say where it counts.
+    """
+    picture = read_drawing(path)
+    if picture.shape[2] != _RGBA:
+        raise ImageFileError(
+            f"hint {path} has no transparency, so it does not say where it counts; paint on a transparent layer as "
+            "large as the drawing, and save that layer as PNG"
+        )
+    return picture

@@ -122,6 +122,14 @@ class Completion:
     restart: int
     iteration: int
 
+    def halves(self, given: str) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        """Sketch and photo, uint8 [H, H, 3]: the half `given` as in `image`, the other as in `made`.
+
+        Hints steer what is made; they are not shown in it.
+        """
+        known, made = (np.split(joint, 2, axis=1) for joint in (self.image, self.made))
+        return (known[0], made[1]) if given == "sketch" else (made[0], known[1])
+
 
 class Progress:
     """The losses of every restart so far, the best z of each, and whether it has settled.

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from runtime.engine import Loop, open_engine
 from runtime.errors import DeviceError, InputError
 from runtime.search import Callback, Completion, Floats, Progress, Search, Step, search_from
-from runtime.sketch_input import Notify, check_drawing, check_known_mask, fit_to
+from runtime.sketch_input import Notify, check_drawing, check_hint, check_known_mask, fit_to
 from runtime.spec import EngineSpec
 
 DIRECTIONS = ("sketch", "photo")
@@ -43,6 +43,7 @@ class SketchCompleter:
         image: ArrayLike,
         given: str = "sketch",
         known_mask: ArrayLike | None = None,
+        hint: ArrayLike | None = None,
         callback: Callback | None = None,
         notify: Notify | None = None,
         **options: Any,
@@ -55,6 +56,8 @@ class SketchCompleter:
             given: what `image` is: "sketch" or "photo".
             known_mask: bool or uint8 [H, W]: which pixels of `image` are evidence. 0 = none, else how much a pixel
                 matters: raise it where a sparse sketch has what must not get lost, such as glasses.
+            hint: uint8 [H, W, 4] as large as `image`: what is known of the other half, such as dabs of colour where
+                hair and skin are. Its opacity is its weight. It steers the result and is not shown in it.
             callback: called after every step; where it returns True, the search ends with the best so far.
             notify: called with a sentence for every conversion of `image`.
             **options: of `runtime.search.Search`: iterations, restarts, seed, …
@@ -63,15 +66,20 @@ class SketchCompleter:
             The other half, uint8 [side, side, 3], a fresh array.
 
         Raises:
-            InputError: image, mask or an option does not fit; says what does.
+            InputError: image, mask, hint or an option does not fit; says what does.
             DeviceError: the device fails, for instance for lack of memory.
         """
-        completion = self.complete(*self.joint(image, given, known_mask, notify), callback=callback, **options)
-        made = np.split(completion.image, 2, axis=1)[1 if given == "sketch" else 0]
-        return np.ascontiguousarray(made)
+        joint = self.joint(image, given, known_mask, hint, notify)
+        sketch, photo = self.complete(*joint, callback=callback, **options).halves(given)
+        return (photo if given == "sketch" else sketch).copy()
 
     def joint(
-        self, image: ArrayLike, given: str = "sketch", known_mask: ArrayLike | None = None, notify: Notify | None = None
+        self,
+        image: ArrayLike,
+        given: str = "sketch",
+        known_mask: ArrayLike | None = None,
+        hint: ArrayLike | None = None,
+        notify: Notify | None = None,
     ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         """What `complete` takes for an `image` of one half: joint image and mask; arguments as in `run`."""
         if given not in DIRECTIONS:
@@ -81,8 +89,10 @@ class SketchCompleter:
         known = fit_to(known, self.side, "mask", _ignore)
         if not known.any():
             raise InputError(f"known_mask is 0 everywhere at the engine's {self.side}×{self.side} pixels; mark more")
-        halves = [drawing, np.zeros_like(drawing)]
-        masks = [known, np.zeros_like(known)]
+        hinted, weights = np.zeros_like(drawing), np.zeros_like(known)
+        if hint is not None:
+            hinted, weights = check_hint(hint, np.shape(image)[:2], self.side)
+        halves, masks = [drawing, hinted], [known, weights]
         order = slice(None, None, 1 if given == "sketch" else -1)
         return np.concatenate(halves[order], 1), np.concatenate(masks[order], 1)
 

@@ -1,4 +1,4 @@
-"""The sketch or photo that a completion starts from: validation, and the way to the engine's size."""
+"""The sketch or photo that a completion starts from, and hints: validation, and the way to the engine's size."""
 
 from collections.abc import Callable
 from typing import Any
@@ -67,36 +67,76 @@ def check_known_mask(known_mask: ArrayLike | None, shape: tuple[int, int]) -> ND
     return 255 * mask.astype(np.uint8) if mask.dtype == np.bool_ else mask
 
 
+def check_hint(hint: ArrayLike, shape: tuple[int, int], side: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Return a hint at the half that is made as the engine takes it: pixels [side, side, 3] and weights [side, side].
+
+    It goes the way of the drawing that it belongs to; colours are averaged by their opacity.
+
+    Args:
+        hint: uint8 [H, W, 4] = `shape`; its opacity is the weight, 0 = no hint there.
+        shape: (H, W) of the drawing.
+        side: of the engine's halves, pixels.
+
+    Raises:
+        InputError: another shape or dtype, or it is transparent everywhere.
+    """
+    array = as_array(hint, "hint")
+    if array.dtype != np.uint8 or array.shape != (*shape, 4):
+        raise InputError(
+            f"hint is {array.dtype} {list(array.shape)}, expected uint8 {[*shape, 4]}: as large as the drawing, "
+            "with an opacity that is 0 where it says nothing, up to 255 where it matters most"
+        )
+    squared = _square(array, 0)
+    opacity = _scaled(squared[..., 3:], side)
+    colours = _scaled(squared[..., :3] * squared[..., 3:].astype(np.uint16), side) / np.maximum(opacity, 1e-6)
+    weights = _bytes(opacity[..., 0])
+    if not weights.any():
+        raise InputError(f"hint is transparent everywhere at the engine's {side}×{side} pixels; paint more")
+    return _bytes(colours), weights
+
+
 def fit_to(picture: NDArray[np.uint8], side: int, given: str, notify: Notify) -> NDArray[np.uint8]:
     """Extend [H, W, …] to a square and scale it to [side, side, …] by averaging."""
     height, width = picture.shape[:2]
-    if (height, width) == (side, side):
-        return picture
     longest = max(height, width)
     if height != width:
         notify(f"it is H×W = {height}×{width}, not square; it was extended to {longest}×{longest} about its middle")
-        margins = [((longest - s) // 2, longest - s - (longest - s) // 2) for s in (height, width)]
-        margins += [(0, 0)] * (picture.ndim - 2)
-        if given == "photo":
-            picture = np.pad(picture, margins, mode="edge")
-        else:
-            picture = np.pad(picture, margins, constant_values=_WHITE if given == "sketch" else 0)
+        picture = _square(picture, {"photo": None, "sketch": _WHITE}.get(given, 0))
     if longest != side:
         notify(f"it was scaled from {longest}×{longest} to the engine's {side}×{side}")
-        picture = _scaled(picture, side)
+        picture = _bytes(_scaled(picture, side))
     return picture
 
 
-def _scaled(picture: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
-    """A square picture at [side, side]: the mean over the area that each pixel covers."""
-    edges = np.arange(side + 1) * (len(picture) / side)
+def _square(picture: NDArray[Any], margin: int | None) -> NDArray[Any]:
+    """Extend [H, W, …] about its middle with `margin`; None repeats the border."""
+    height, width = picture.shape[:2]
+    longest = max(height, width)
+    margins = [((longest - s) // 2, longest - s - (longest - s) // 2) for s in (height, width)]
+    margins += [(0, 0)] * (picture.ndim - 2)
+    if margin is None:
+        return np.pad(picture, margins, mode="edge")
+    return np.pad(picture, margins, constant_values=margin)
+
+
+def _scaled(picture: NDArray[Any], side: int) -> NDArray[np.float32]:
+    """A square picture at [side, side, …]: the mean over the area that each pixel covers."""
+    step = len(picture) / side
+    edges = np.arange(side + 1) * step
     starts = np.arange(len(picture))
     covered = np.minimum(edges[1:, None], starts + 1) - np.maximum(edges[:-1, None], starts)
-    weights = (np.maximum(covered, 0) / (len(picture) / side)).astype(np.float32)
-    scaled: NDArray[np.float32] = np.einsum(
-        "yh,hw...,xw->yx...", weights, picture.astype(np.float32), weights, optimize=True
-    )
-    return np.asarray(np.clip(scaled + 0.5, 0, 255), np.uint8)
+    weights = (np.maximum(covered, 0) / step).astype(np.float32)
+    rows = []
+    for own in weights:
+        # Line by line: all of a huge picture in floats would be four times as large.
+        (counted,) = own.nonzero()
+        line = np.tensordot(own[counted], picture[counted[0] : counted[-1] + 1].astype(np.float32), 1)
+        rows.append(np.tensordot(weights, line, 1))
+    return np.stack(rows)
+
+
+def _bytes(values: NDArray[np.floating[Any]]) -> NDArray[np.uint8]:
+    return np.asarray(np.clip(values + 0.5, 0, 255), np.uint8)
 
 
 def _pixels(image: ArrayLike, given: str) -> NDArray[Any]:

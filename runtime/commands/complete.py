@@ -1,38 +1,52 @@
-"""A sketch in, its photo out, or the reverse, by the search of the Contextual GAN."""
+"""Sketches in, their photos out, or the reverse, by the search of the Contextual GAN."""
 
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Annotated
 
 import numpy as np
 import typer
-from numpy.typing import NDArray
+from rich.progress import Progress
 
 from runtime.commands.options import Device, Engine, Threads
 from runtime.commands.trace import Trace
-from runtime.console import INTERRUPTED, note, out, progress_bar
+from runtime.console import INTERRUPTED, NoteOnce, note, out, progress_bar
 from runtime.engine import engine_spec
 from runtime.errors import InputError
 from runtime.images import read_drawing, write_image
-from runtime.input_files import output_paths
+from runtime.input_files import IMAGE_SUFFIXES, find_images, match_masks, output_paths, refuse_overwriting
+from runtime.mask_images import read_hint, read_weights
 from runtime.search import Completion, Search, Step
 from runtime.sketch_completer import DIRECTIONS, SketchCompleter
 
-_WRITTEN_SUFFIXES = (".png", ".jpg", ".jpeg")
+_WRITTEN_SUFFIXES = (".png", ".jpg", ".jpeg")  # the first is that of images in a folder
 
 
 def complete(
     engine: Engine,
-    image: Annotated[Path, typer.Argument(metavar="SKETCH", help="The drawing, or with --given photo a photo.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="A .png or .jpg, or a folder.")],
-    given: Annotated[str, typer.Option(help="What SKETCH is: sketch or photo; the other one is made.")] = "sketch",
+    images: Annotated[
+        list[Path], typer.Argument(metavar="SKETCHES...", help="Drawings, with --given photo photos; files or folders.")
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="A .png or .jpg for one image, else a folder.")],
+    given: Annotated[str, typer.Option(help="What SKETCHES are: sketch or photo; the other one is made.")] = "sketch",
     known: Annotated[
         Path | None,
-        typer.Option(help="A grey picture of SKETCH's size: black = not to be relied on, the lighter the weightier."),
+        typer.Option(
+            help="A grey picture of SKETCH's size, or a folder of them: black = not to be relied on, the lighter the "
+            "weightier."
+        ),
+    ] = None,
+    hint: Annotated[
+        Path | None,
+        typer.Option(
+            help="A picture of SKETCH's size, or a folder of them, transparent but where it says what the other half "
+            "is like: dabs of colour, say. The more opaque the weightier."
+        ),
     ] = None,
     iterations: Annotated[int, typer.Option(help="Most steps of the search.")] = Search.iterations,
     restarts: Annotated[int, typer.Option(help="Searches side by side, of which the best counts.")] = Search.restarts,
@@ -58,51 +72,115 @@ def complete(
 
     Example: `pix2rt complete faces.onnx sketch.png -o photo.png --restarts 3`
 
+    Example: `pix2rt complete faces.onnx sketches/ -o photos --hint colours/`
+
     Example: `pix2rt complete faces.onnx photo.jpg --given photo -o sketch.png --trace trace.png`
     """
     engine_spec(engine, ("sketch",))
     if given not in DIRECTIONS:
-        raise InputError(f"--given {given!r} is unknown; give sketch or photo, whichever the file is")
-    (target,) = output_paths([image], output, "image", _WRITTEN_SUFFIXES)
-    if trace:
-        (trace,) = output_paths([image], trace, "image", (".png",))
+        raise InputError(f"--given {given!r} is unknown; give sketch or photo, whichever the files are")
+    search = Search(
+        iterations=iterations,
+        restarts=restarts,
+        candidates=candidates,
+        seed=seed,
+        learning_rate=learning_rate,
+        momentum=momentum,
+        perceptual_weight=perceptual_weight,
+        z_limit=z_limit,
+        stop_early=stop_early,
+    )
+    jobs = _jobs(images, output, known, hint, trace)
     completer = SketchCompleter(engine, device, threads)
-    drawing = read_drawing(image)
-    known_mask = read_drawing(known).max(axis=-1) if known else None
-    observed, mask = completer.joint(drawing, given, known_mask, lambda sentence: note(f"{image}: {sentence}"))
-    drawn = Trace(iterations) if trace else None
-    start = time.perf_counter()
+    notes = NoteOnce()
     with progress_bar("steps") as progress, _interruption() as interrupted:
-        task = progress.add_task("complete", total=iterations)
+        run = _Run(completer, search, given, joint, notes, progress, interrupted)
+        done = 0
+        while done < len(jobs) and not interrupted:
+            try:
+                run.complete(jobs[done])
+            except InputError as error:
+                raise error if len(jobs) == 1 else type(error)(f"{jobs[done].source}: {error}") from error
+            done += 1
+    notes.finish()
+    if interrupted:
+        left = len(jobs) - done
+        unbegun = f"; {left} of {len(jobs)} images {'was' if left == 1 else 'were'} not begun" if left else ""
+        note(f"interrupted; the best result so far was kept{unbegun}")
+        raise typer.Exit(INTERRUPTED)
+
+
+@dataclass(frozen=True)
+class _Job:
+    """An image, what is known beside it, and where its results go."""
+
+    source: Path
+    target: Path
+    known: Path | None
+    hint: Path | None
+    trace: Path | None
+
+
+def _jobs(
+    images: Sequence[Path], output: Path, known: Path | None, hint: Path | None, trace: Path | None
+) -> list[_Job]:
+    sources = find_images(images, IMAGE_SUFFIXES, _WRITTEN_SUFFIXES[0])
+    targets = output_paths(sources, output, "image", _WRITTEN_SUFFIXES)
+    nothing: list[Path | None] = [None] * len(sources)
+    masks = match_masks(sources, known) if known else nothing
+    hints = match_masks(sources, hint, "hint") if hint else nothing
+    traces = output_paths(sources, trace, "image", _WRITTEN_SUFFIXES[:1], "--trace") if trace else nothing
+    jobs = [_Job(*files) for files in zip(sources, targets, masks, hints, traces, strict=True)]
+    for name, files in (("mask", masks), ("hint", hints)):
+        read = [file for file in files if file]
+        refuse_overwriting(name, read, targets)
+        refuse_overwriting(name, read, [file for file in traces if file], "--trace")
+    for job in jobs:
+        if job.trace and job.trace.resolve() == job.target.resolve():
+            raise InputError(f"--trace would overwrite the result {job.target}; choose another folder or name")
+    return jobs
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What all images have in common."""
+
+    completer: SketchCompleter
+    search: Search
+    given: str
+    joint: bool
+    notes: NoteOnce
+    progress: Progress
+    interrupted: list[int]
+
+    def complete(self, job: _Job) -> None:
+        """Search, write, report."""
+        observed, mask = self.completer.joint(
+            read_drawing(job.source),
+            self.given,
+            read_weights(job.known) if job.known else None,
+            read_hint(job.hint) if job.hint else None,
+            lambda sentence: self.notes.add(job.source, sentence),
+        )
+        drawn = Trace(self.search.iterations) if job.trace else None
+        task = self.progress.add_task(job.source.stem, total=self.search.iterations)
 
         def follow(step: Step) -> bool:
-            progress.update(task, completed=step.iteration)
+            self.progress.update(task, completed=step.iteration)
             if drawn:
                 drawn.add(step)
-            return bool(interrupted)
+            return bool(self.interrupted)
 
-        completion = completer.complete(
-            observed,
-            mask,
-            callback=follow,
-            iterations=iterations,
-            restarts=restarts,
-            candidates=candidates,
-            seed=seed,
-            learning_rate=learning_rate,
-            momentum=momentum,
-            perceptual_weight=perceptual_weight,
-            z_limit=z_limit,
-            stop_early=stop_early,
-        )
-    seconds = time.perf_counter() - start
-    write_image(target, completion.image if joint else _half(completion.image, given))
-    if trace and drawn:
-        write_image(trace, drawn.draw(completion))
-    _print(completion, seconds, target)
-    if interrupted:
-        note("interrupted; the best result so far was kept")
-        raise typer.Exit(INTERRUPTED)
+        start = time.perf_counter()
+        completion = self.completer.complete(observed, mask, callback=follow, **asdict(self.search))
+        seconds = time.perf_counter() - start
+        self.progress.remove_task(task)
+        sketch, photo = completion.halves(self.given)
+        both = np.concatenate([sketch, photo], 1)
+        write_image(job.target, both if self.joint else photo if self.given == "sketch" else sketch)
+        if job.trace and drawn:
+            write_image(job.trace, drawn.draw(completion, both))
+        _print(completion, seconds, job.target)
 
 
 @contextmanager
@@ -120,10 +198,6 @@ def _interruption() -> Iterator[list[int]]:
         yield received
     finally:
         signal.signal(signal.SIGINT, previous)
-
-
-def _half(joint: NDArray[np.uint8], given: str) -> NDArray[np.uint8]:
-    return np.split(joint, 2, axis=1)[1 if given == "sketch" else 0]
 
 
 def _print(completion: Completion, seconds: float, target: Path) -> None:

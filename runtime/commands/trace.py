@@ -28,11 +28,11 @@ class Trace:
         if step.iteration in self._wanted:
             self._images.append((step.iteration, step.image()))
 
-    def draw(self, completion: Completion) -> NDArray[np.uint8]:
-        """The picture, RGB uint8 [height, 960, 3]: G(z) after some steps, then the result; contextual loss by step."""
+    def draw(self, completion: Completion, result: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """The picture, RGB uint8 [height, 960, 3]: G(z) after some steps, then `result`; contextual loss by step."""
         last = len(completion.contextual_loss) - 1
         shown = [(f"step {number}", image) for number, image in self._images if number <= last]
-        shown.append((f"result (step {completion.iteration})", completion.image))
+        shown.append((f"result (step {completion.iteration})", result))
         width = _WIDTH // _COLUMNS
         height = width // 2 + 18
         rows = -(-len(shown) // _COLUMNS)

@@ -57,6 +57,86 @@ def test_a_mask_says_what_counts(workplace):
     assert read(workplace / "some.png").min() > read(workplace / "all.png").max()
 
 
+def test_a_masks_opaque_alpha_is_no_light(workplace):
+    """Paint programs save an alpha channel with everything."""
+    grey = np.where(LINES[..., 0] == 0, 0, 255).astype(np.uint8)
+    pictures = {"grey": grey, "rgba": np.dstack([grey] * 3 + [np.full_like(grey, 255)])}
+    made = []
+    for name, picture in pictures.items():
+        Image.fromarray(picture).save(workplace / f"{name}.png")
+        common = (workplace / "e.onnx", workplace / "sketch.png", "--known", workplace / f"{name}.png")
+        assert run(*common, "-o", workplace / f"{name}_out.png", "--learning-rate", 0.05).exit_code == 0
+        made.append(read(workplace / f"{name}_out.png"))
+    np.testing.assert_array_equal(*made)
+    pictures["rgba"][0, 0, 3] = 0
+    Image.fromarray(pictures["rgba"]).save(workplace / "open.png")
+    result = run(*common[:3], workplace / "open.png", "-o", workplace / "p.png")
+    assert result.exit_code == 2
+    assert "open.png is transparent in places" in result.stderr
+
+
+def test_a_hint_is_what_the_library_takes(workplace):
+    hint = np.zeros((SIDE, SIDE, 4), np.uint8)
+    hint[2:6, 2:6] = (200, 30, 30, 128)
+    Image.fromarray(hint).save(workplace / "hint.png")
+    common = (workplace / "e.onnx", workplace / "sketch.png", "--hint")
+    result = run(*common, workplace / "hint.png", "-o", workplace / "photo.png")
+    assert result.exit_code == 0, result.output
+    made = SketchCompleter(workplace / "e.onnx").run(LINES, hint=hint)
+    np.testing.assert_array_equal(read(workplace / "photo.png"), made)
+    assert not np.array_equal(made, SketchCompleter(workplace / "e.onnx").run(LINES))
+    trace = ("--trace", workplace / "trace.png")
+    assert run(*common, workplace / "hint.png", "-o", workplace / "joint.png", "--joint", *trace).exit_code == 0
+    np.testing.assert_array_equal(read(workplace / "joint.png"), np.concatenate([LINES, made], 1))
+    result = run(*common, workplace / "sketch.png", "-o", workplace / "p.png")
+    assert result.exit_code == 2
+    assert "sketch.png has no transparency" in result.stderr
+
+
+def test_a_folder_of_sketches_with_a_hint_for_each(workplace):
+    pictures = {"a": LINES, "b": np.rot90(LINES), "c": LINES[::-1]}
+    hint = np.zeros((SIDE, SIDE, 4), np.uint8)
+    hint[2:6, 2:6] = (200, 30, 30, 255)
+    for folder in ("sketches", "hints"):
+        (workplace / folder).mkdir()
+    for index, (stem, picture) in enumerate(pictures.items()):
+        Image.fromarray(picture).save(workplace / "sketches" / f"{stem}.png")
+        Image.fromarray(np.roll(hint, index, 0)).save(workplace / "hints" / f"{stem}.png")
+    line = (workplace / "e.onnx", workplace / "sketches", workplace / "sketch.png", "-o", workplace / "out")
+    Image.fromarray(hint).save(workplace / "hints" / "sketch.png")
+    result = run(*line, "--hint", workplace / "hints", "--trace", workplace / "traces", "--iterations", 30)
+    assert result.exit_code == 0, result.output
+    stems = [*pictures, "sketch"]
+    assert sorted(path.name for path in (workplace / "out").iterdir()) == [f"{stem}.png" for stem in stems]
+    assert sorted(path.name for path in (workplace / "traces").iterdir()) == [f"{stem}.png" for stem in stems]
+    library = SketchCompleter(workplace / "e.onnx")
+    for index, (stem, picture) in enumerate(pictures.items()):
+        made = library.run(picture, hint=np.roll(hint, index, 0), iterations=30)
+        np.testing.assert_array_equal(read(workplace / "out" / f"{stem}.png"), made)
+    (workplace / "hints" / "b.png").unlink()
+    result = run(*line, "--hint", workplace / "hints")
+    assert result.exit_code == 2
+    assert "b.png has no hint in" in result.stderr
+
+
+def test_one_bad_sketch_of_many_is_named_and_the_others_stay(workplace):
+    (workplace / "sketches").mkdir()
+    Image.fromarray(LINES).save(workplace / "sketches" / "a.png")
+    Image.new("L", (20, 20), 255).save(workplace / "sketches" / "b.png")
+    result = run(workplace / "e.onnx", workplace / "sketches", "-o", workplace / "out", "--iterations", 2)
+    assert result.exit_code == 2
+    assert "b.png: sketch is blank" in result.stderr
+    assert [path.name for path in (workplace / "out").iterdir()] == ["a.png"]
+
+
+@pytest.mark.parametrize("names", [("x.png", "x.png"), ("out", "out")])
+def test_a_trace_does_not_replace_the_result(workplace, names):
+    output, trace = (workplace / name for name in names)
+    result = run(workplace / "e.onnx", workplace / "sketch.png", "-o", output, "--trace", trace)
+    assert result.exit_code == 2
+    assert "--trace would overwrite the result" in result.stderr
+
+
 def test_trace_shows_images_and_curves(workplace):
     trace = workplace / "trace.png"
     result = run(
@@ -144,6 +224,26 @@ def test_ctrl_c_keeps_the_best_so_far(workplace, monkeypatch):
     library = SketchCompleter(workplace / "e.onnx").run(LINES, iterations=5, learning_rate=0.001)
     np.testing.assert_array_equal(read(workplace / "p.png"), library)
     assert read(workplace / "trace.png").shape[1] == 960
+
+
+def test_ctrl_c_ends_a_folder_with_the_sketch_at_hand(workplace, monkeypatch):
+    (workplace / "sketches").mkdir()
+    for stem in "abc":
+        Image.fromarray(LINES).save(workplace / "sketches" / f"{stem}.png")
+    seen = []
+
+    def press(trace, step):
+        seen.append(step.iteration)
+        if len(seen) == 15:
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr("runtime.commands.trace.Trace.add", press)
+    common = (workplace / "e.onnx", workplace / "sketches", "--iterations", 10)
+    result = run(*common, "-o", workplace / "out", "--trace", workplace / "traces")
+    assert result.exit_code == 130, result.output
+    assert seen == [*range(11), *range(4)]
+    assert sorted(path.name for path in (workplace / "out").iterdir()) == ["a.png", "b.png"]
+    assert "1 of 3 images was not begun" in result.stderr
 
 
 def test_ctrl_c_twice_ends_at_once(workplace, monkeypatch):

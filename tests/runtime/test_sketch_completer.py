@@ -134,6 +134,34 @@ def test_weights_pull_towards_what_matters(tiny):
     assert tiny.run(half, known_mask=mask > 0, **options).mean() > 250
 
 
+@pytest.mark.parametrize("given", ["sketch", "photo"])
+def test_a_hint_steers_by_its_opacity_and_does_not_show(tiny, given):
+    """The engine makes the weighted mean of all that is known: dabs of black darken it, and are not in it."""
+    image = np.full((SIDE, SIDE, 3), 255, np.uint8)
+    image[:2] = 200
+    options = {"given": given, "iterations": 300, "perceptual_weight": 0.0, **RATE}
+    hint = np.zeros((SIDE, SIDE, 4), np.uint8)
+    means = []
+    for opacity in (1, 64, 255):
+        hint[4:12, 4:12, 3] = opacity
+        made = tiny.run(image, hint=hint, **options)
+        assert made.min() == made.max()
+        expected = 255 * image.sum() / (255 * image.size + opacity * 64 * 3)
+        assert abs(made.mean() - expected) <= 1.5
+        means.append(made.mean())
+    assert means[0] > means[1] > means[2]
+    observed, weights = tiny.joint(image, given, hint=hint)
+    first, second = (np.split(array, 2, 1) for array in (observed, weights))
+    other = 1 if given == "sketch" else 0
+    np.testing.assert_array_equal(first[1 - other], image)
+    np.testing.assert_array_equal(second[other], hint[..., 3])
+    # Whoever wants the hint kept takes `image`.
+    found = tiny.complete(observed, weights, **{key: options[key] for key in options if key != "given"})
+    assert (np.split(found.image, 2, 1)[other][4:12, 4:12] == 0).all()
+    np.testing.assert_array_equal(found.halves(given)[other], made)
+    np.testing.assert_array_equal(found.halves(given)[1 - other], image)
+
+
 def test_an_engine_of_a_fixed_batch(tmp_path, tiny):
     fixed = SketchCompleter(completer(tmp_path / "e.onnx", batch=1), "cpu")
     joint, mask = tiny.joint(SKETCH)
@@ -159,6 +187,7 @@ def test_an_engine_of_a_fixed_batch(tmp_path, tiny):
         ({"given": "drawing"}, "given is 'drawing'"),
         ({"known_mask": np.zeros((SIDE, SIDE), bool)}, "nothing is known"),
         ({"known_mask": np.ones((SIDE, 3), bool)}, r"known_mask is bool \[16, 3\]"),
+        ({"hint": np.ones((SIDE, SIDE, 3), np.uint8)}, r"hint is uint8 \[16, 16, 3\], expected uint8 \[16, 16, 4\]"),
     ],
 )
 def test_bad_options(tiny, options, message):

@@ -1,10 +1,12 @@
 """How a drawing of any form becomes what the engine takes."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
 from runtime.errors import InputError
-from runtime.sketch_input import check_drawing, check_known_mask, fit_to
+from runtime.sketch_input import check_drawing, check_hint, check_known_mask, fit_to
 
 SIDE = 8
 LINES = np.full((SIDE, SIDE), 255, np.uint8)
@@ -93,3 +95,54 @@ def test_masks():
     np.testing.assert_array_equal(check_known_mask([[True, False]], (1, 2)), [[255, 0]])
     with pytest.raises(InputError, match="known_mask is float64"):
         check_known_mask(np.ones((2, 2)), (2, 2))
+
+
+def test_a_hints_colours_are_averaged_by_their_opacity():
+    hint = np.zeros((16, 16, 4), np.uint8)
+    hint[0, 0] = (200, 100, 0, 255)
+    hint[0, 1] = (0, 100, 200, 85)
+    hint[1, :2] = (255, 255, 255, 0)
+    pixels, weights = check_hint(hint, (16, 16), 8)
+    assert pixels.shape == (8, 8, 3)
+    assert pixels[0, 0].tolist() == [150, 100, 50]
+    assert weights[0, 0] == 85
+    assert weights.sum() == 85
+
+
+def test_a_hint_goes_the_way_of_its_drawing():
+    """What lies beside a drawing says nothing, and a dab is where the drawing has its line."""
+    drawing = np.full((8, 16), 255, np.uint8)
+    drawing[2:4, 4:8] = 0
+    hint = np.zeros((8, 16, 4), np.uint8)
+    hint[2:4, 4:8] = (10, 20, 30, 255)
+    picture, _ = checked(drawing)
+    pixels, weights = check_hint(hint, (8, 16), SIDE)
+    np.testing.assert_array_equal(weights > 0, picture[..., 0] == 0)
+    assert (pixels[weights > 0] == (10, 20, 30)).all()
+
+
+@pytest.mark.parametrize(
+    ("hint", "message"),
+    [
+        (np.full((8, 8, 3), 9, np.uint8), r"hint is uint8 \[8, 8, 3\], expected uint8 \[8, 8, 4\]"),
+        (np.full((8, 9, 4), 9, np.uint8), r"hint is uint8 \[8, 9, 4\]"),
+        (np.full((8, 8, 4), 0.5), "hint is float64"),
+        (np.zeros((8, 8, 4), np.uint8), "transparent everywhere"),
+    ],
+)
+def test_what_is_no_hint_is_refused(hint, message):
+    with pytest.raises(InputError, match=message):
+        check_hint(hint, (8, 8), SIDE)
+
+
+def test_a_picture_of_millions_of_pixels_needs_no_floats_of_them():
+    """In floats it is four times as large as in bytes; scaled line by line, a sixth of it is needed."""
+    picture = np.full((3000, 3000, 3), 255, np.uint8)
+    picture[1000:1500] = 0
+    tracemalloc.start()
+    scaled = fit_to(picture, 64, "photo", lambda sentence: None)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert scaled[25].max() == 0
+    assert scaled[15].min() == 255
+    assert peak < 0.25 * picture.nbytes
