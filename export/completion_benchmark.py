@@ -17,6 +17,7 @@ from runtime.bench import machine, measure
 from runtime.bench_input import generated_input
 from runtime.errors import InputError
 from runtime.onnx_engine import OnnxEngine
+from runtime.search import Search
 from runtime.spec import EngineSpec
 from training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from training.networks.contextual_gan import Architecture, build
@@ -25,7 +26,7 @@ _STEPS = 5  # of one turn
 _MAX_TURNS = 10_000
 _PAUSE_S = 0.05  # in which the threads of the one library go to sleep before the other's wake up
 _CARRIED = {"next_z": "z", "next_velocity": "velocity"}
-_SCALARS = {"learning_rate": 0.1, "momentum": 0.9, "perceptual_weight": 0.01, "z_limit": 1.0}
+_SCALARS = ("learning_rate", "momentum", "perceptual_weight", "z_limit")
 
 
 @dataclass(frozen=True)
@@ -114,7 +115,7 @@ def _in_turns(
         "known_mask": known,
         "z": rng.uniform(-1, 1, (1, a.z_nc)).astype(np.float32),
         "velocity": np.zeros((1, a.z_nc), np.float32),
-        **{name: np.array([value], np.float32) for name, value in _SCALARS.items()},
+        **{name: np.array([getattr(Search, name)], np.float32) for name in _SCALARS},
     }
     loop = OnnxEngine(path, spec, "cpu", threads).loop(arrays, _CARRIED)
     networks, state = checkpoint.build(), dict(arrays)

@@ -1,5 +1,6 @@
 """The completion step as an engine: torch's gradient inside it, long searches, batches, TensorRT, refusals."""
 
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -17,10 +18,12 @@ from export.validate import validate
 from runtime import SketchCompleter
 from runtime.errors import ExportError
 from runtime.onnx_engine import OnnxEngine
+from runtime.search import Search
 from tests.tolerances import COMPLETION
 from training.checkpoint import Checkpoint, save_checkpoint
 from training.networks.completion_losses import contextual_loss, perceptual_loss
 from training.networks.contextual_gan import Architecture, build
+from training.systems.contextual_gan.completion import Search as TrainingSearch
 
 TINY = Architecture(z_nc=12, ngf=6, ndf=6, n_levels=2)
 SIDE = TINY.size[0]
@@ -204,3 +207,9 @@ def test_gradients_by_weights_are_refused() -> None:
         TracedStep(
             lambda w, x: torch.func.grad(total)(w["layer"], x)["weight"], {"layer": layer}, (torch.ones(2, 1, 5, 5),)
         )
+
+
+def test_training_searches_as_the_runtime_does():
+    """Two packages that must not import each other hold the same defaults."""
+    trained, run = asdict(TrainingSearch()), asdict(Search())
+    assert trained == {name: run[name] for name in trained}

@@ -1,5 +1,7 @@
-"""`completion-study` and `sketch-study`: the Contextual GAN's tables over the search, and over the sketch."""
+"""The Contextual GAN's tables: over the search, over poor sketches and their styles, over hints."""
 
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -7,12 +9,14 @@ import typer
 
 from runtime.errors import InputError
 from runtime.files import atomic_path
-from training.checkpoint import load_checkpoint
+from training.checkpoint import Checkpoint, load_checkpoint
 from training.commands.console import app, console
 from training.commands.evaluate import progress_of_items, show
 from training.commands.measures import FeaturesNorm, FeaturesPath, FeaturesSize, MeasureOptions
 from training.data.sketches import STYLES
+from training.evaluation.evaluate import Progress
 from training.state import CHECKPOINT_FILE
+from training.systems.contextual_gan.completion import Search
 
 
 @app.command("completion-study")
@@ -22,8 +26,8 @@ def completion_study(
     split: Annotated[str, typer.Option(help="held-out part of the folder")] = "val",
     direction: Annotated[str, typer.Option(help="AtoB: sketch to photo; BtoA: photo to sketch")] = "AtoB",
     items: Annotated[int, typer.Option(min=1, help="most items")] = 20,
-    iterations: Annotated[int, typer.Option(min=1, help="steps of a search")] = 500,
-    learning_rate: Annotated[float, typer.Option(min=1e-6, help="of z")] = 0.1,
+    iterations: Annotated[int, typer.Option(min=1, help="steps of a search")] = Search.iterations,
+    learning_rate: Annotated[float, typer.Option(min=1e-6, help="of z")] = Search.learning_rate,
     features: FeaturesPath = None,
     features_norm: FeaturesNorm = "imagenet",
     features_size: FeaturesSize = "",
@@ -34,11 +38,8 @@ def completion_study(
     Example: python -m training completion-study runs/faces/checkpoint.safetensors --data faces -o study.md
     """
     from training.evaluation.completion_study import markdown, study
-    from training.systems.contextual_gan.completion import Search
 
-    loaded = load_checkpoint(checkpoint)
-    if loaded.family != "contextual_gan":
-        raise InputError(f"{checkpoint} holds a {loaded.family} network, expected contextual_gan")
+    loaded = _load(checkpoint)
     search = Search(iterations=iterations, learning_rate=learning_rate)
     network = MeasureOptions(features=features, features_norm=features_norm, features_size=features_size).network()
     with console.status("search") as status:
@@ -79,15 +80,80 @@ def sketch_study_command(
 
     if style not in STYLES:
         raise InputError(f"--style is {style!r}, expected one of {', '.join(STYLES)}")
-    loaded = {_row_name(path): load_checkpoint(path) for path in checkpoints}
-    if len(loaded) < len(checkpoints):
-        raise InputError("two checkpoints lie in folders of the same name; rename one, the table names rows by it")
+    loaded = _named(checkpoints, load_checkpoint)
     photos = find_photos(data, split)[:items]
     measures = MeasureOptions(features=features, features_norm=features_norm, features_size=features_size).measures
     with progress_of_items() as progress:
         reports = sketch_study(loaded, photos, style, side, output, measures, progress)
     show("sketch", [(row, report.generated) for row, report in reports.items()], [])
     console.print(f"{output / 'table.md'}")
+
+
+@app.command("style-study")
+def style_study_command(
+    checkpoints: Annotated[
+        list[Path], typer.Argument(help="checkpoint.safetensors of Contextual GANs, say of one style each")
+    ],
+    data: Annotated[Path, typer.Option(help="folder of photos")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="folder for the table, the grids and all pictures")],
+    split: Annotated[str, typer.Option(help="held-out part of the folder")] = "val",
+    items: Annotated[int, typer.Option(min=1, help="most photos")] = 20,
+    iterations: Annotated[int, typer.Option(min=1, help="steps of a search")] = Search.iterations,
+) -> None:
+    """How networks cope with sketches of every style.
+
+    Example: python -m training style-study runs/xdog/checkpoint.safetensors runs/fdog/checkpoint.safetensors
+    --data faces -o study
+    """
+    from training.evaluation.evidence_study import Study, style_study
+
+    study = Study(data, split, items, Search(iterations=iterations), output)
+    reports = style_study(_named(checkpoints, _load), study, _evaluating)
+    show("sketch", [(row, report.generated) for row, report in reports.items()], [])
+    console.print(f"{output / 'table.md'}")
+
+
+@app.command("hint-study")
+def hint_study_command(
+    checkpoint: Annotated[Path, typer.Argument(help="checkpoint.safetensors of a Contextual GAN")],
+    data: Annotated[Path, typer.Option(help="folder of photos")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="folder for the table, the grid and all pictures")],
+    split: Annotated[str, typer.Option(help="held-out part of the folder")] = "val",
+    items: Annotated[int, typer.Option(min=1, help="most photos")] = 20,
+    iterations: Annotated[int, typer.Option(min=1, help="steps of a search")] = Search.iterations,
+) -> None:
+    """What hints at the photo do to it, and to how closely the sketch is followed, by their weight.
+
+    Example: python -m training hint-study runs/faces/checkpoint.safetensors --data faces -o study
+    """
+    from training.evaluation.evidence_study import Study, hint_study
+
+    study = Study(data, split, items, Search(iterations=iterations), output)
+    reports = hint_study(_load(checkpoint), study, _evaluating)
+    show("hint, weight", [(row, report.generated) for row, report in reports.items()], [])
+    console.print(f"{output / 'table.md'} and grid.png")
+
+
+@contextmanager
+def _evaluating(row: str) -> Iterator[Progress]:
+    with progress_of_items() as progress:
+        yield lambda name: progress(f"{row}: {name}")
+
+
+def _load(path: Path) -> Checkpoint:
+    """Raises InputError where it is not a Contextual GAN's."""
+    checkpoint = load_checkpoint(path)
+    if checkpoint.family != "contextual_gan":
+        raise InputError(f"{path} holds a {checkpoint.family} network, expected contextual_gan")
+    return checkpoint
+
+
+def _named(paths: Sequence[Path], load: Callable[[Path], Checkpoint]) -> dict[str, Checkpoint]:
+    """The checkpoints by the names of their rows; raises InputError where two have one name."""
+    loaded = {_row_name(path): load(path) for path in paths}
+    if len(loaded) < len(paths):
+        raise InputError("two checkpoints lie in folders of the same name; rename one, the table names rows by it")
+    return loaded
 
 
 def _row_name(path: Path) -> str:

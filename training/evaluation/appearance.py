@@ -32,6 +32,21 @@ class Fidelity(Measure):
         return {"psnr": float(psnr), "ssim": float(ssim)}
 
 
+class ColourDistance(Measure):
+    """ΔE of 1976, the distance in CIE Lab.
+
+    Args:
+        counted: pixels that count, bool [H, W]; None for all.
+    """
+
+    def __init__(self, counted: NDArray[np.bool_] | None = None) -> None:
+        self.counted = counted
+
+    def add(self, item: HeldOut) -> dict[str, float]:
+        distances = np.linalg.norm(rgb2lab(item.fake_image) - rgb2lab(item.real_image), axis=-1)
+        return {"colour_distance": float(distances[... if self.counted is None else self.counted].mean())}
+
+
 class Appearance(Measure):
     """Sharpness, chroma and histogram overlap over all items: figure 7 of pix2pix.
 

@@ -26,6 +26,10 @@ class Figure:
 FIGURES = {
     "psnr": Figure("PSNR dB", 2, "peak signal-to-noise ratio to the real photo; mean over the items"),
     "ssim": Figure("SSIM", 4, "structural similarity to the real photo, at most 1; mean over the items"),
+    "contextual_loss": Figure(
+        "contextual loss", 4, "of the given half alone, at the end: how closely it is followed; mean over the items"
+    ),
+    "colour_distance": Figure("ΔE", 1, "distance in CIE Lab to the real photo, mean over pixels and items"),
     "hole_psnr": Figure(
         "PSNR dB", 2, "peak signal-to-noise ratio to the real photo inside the hole; mean over the items"
     ),

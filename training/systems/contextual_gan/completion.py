@@ -11,7 +11,7 @@ from training.networks.completion_losses import contextual_loss, perceptual_loss
 
 @dataclass(frozen=True)
 class Search:
-    """How ẑ is sought (section 3.2).
+    """How ẑ is sought (section 3.2); defaults are the runtime's, which training does not import.
 
     Attributes:
         iterations: steps of gradient descent.

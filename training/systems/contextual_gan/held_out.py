@@ -27,11 +27,22 @@ _SEED = 0
 
 @dataclass(frozen=True)
 class Item:
-    """A held-out joint image, uint8 [side, 2·side, 3], of which the half `given` (0 or 1) is known."""
+    """A held-out joint image, uint8 [side, 2·side, 3], of which the half `given` (0 or 1) is known.
+
+    `hint`, uint8 [side, side], weighs what is known of the other half beside it, 255 being as much as the half given.
+    """
 
     name: str
     joint: NDArray[np.uint8]
     given: int
+    hint: NDArray[np.uint8] | None = None
+
+    @property
+    def weights(self) -> NDArray[np.float32]:
+        """M, float32 [side, 2·side] in [0, 1]."""
+        known = np.ones(self.joint.shape[:1] * 2, np.float32)
+        other = np.zeros_like(known) if self.hint is None else self.hint.astype(np.float32) / 255
+        return np.concatenate([known, other] if self.given == 0 else [other, known], 1)
 
     def held_out(self, made: Tensor) -> HeldOut:
         """With the other half of G(z), [1, 3, side, 2·side] in [−1, 1], as its completion."""
@@ -50,9 +61,7 @@ class Completer:
 
     def complete(self, item: Item, search: Search, keep: Collection[int] = ()) -> Found:
         """Search from seeded candidates, the first `search.candidates` of the same sequence for every item."""
-        side = self.architecture.size[0]
-        is_given = torch.arange(2 * side, device=self.device) // side == item.given
-        weights = is_given.float().expand(1, 1, side, -1)
+        weights = torch.from_numpy(item.weights).to(self.device)[None, None]
         observed = to_unit_range(torch.from_numpy(item.joint)[None].to(self.device))
         rng = torch.Generator().manual_seed(_SEED)
         z = torch.rand(search.candidates, self.architecture.z_nc, generator=rng) * 2 - 1
