@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from runtime.checks import as_array
 from runtime.errors import InputError
 from runtime.image_checks import dtype_hint
+from runtime.paper import has_light_lines, on_white_paper
 
 Notify = Callable[[str], None]
 _WHITE = 255
@@ -19,8 +20,8 @@ def check_drawing(image: ArrayLike, given: str, side: int, notify: Notify) -> ND
     """Return a sketch or photo as the engine takes it, uint8 [side, side, 3].
 
     What is not square is extended about its middle, a sketch with white, a photo by its border; then it is scaled by
-    averaging. Grey gets three equal channels, what is transparent lies on white, and a sketch of light lines on dark is
-    inverted. All of this is told.
+    averaging. Grey gets three equal channels, and what is transparent lies on white, light lines on black. A sketch of
+    light lines on dark is inverted, and paper that is not white evened out. All of this is told.
 
     Args:
         image: uint8 [H, W], [H, W, 1], [H, W, 3] or [H, W, 4].
@@ -31,16 +32,22 @@ def check_drawing(image: ArrayLike, given: str, side: int, notify: Notify) -> ND
     Raises:
         InputError: another shape or dtype, or empty; or blank, so that there is nothing to complete.
     """
-    picture = _rgb(_pixels(image, given), given, notify)
-    picture = fit_to(picture, side, given, notify)
-    if int(picture.max()) - int(picture.min()) < _LEAST_CONTRAST:
-        raise InputError(
-            f"{given} is blank: its values lie within {picture.min()} to {picture.max()}, so it is no evidence of "
-            f"anything; give one with at least {_LEAST_CONTRAST} grey levels between its darkest and lightest part"
-        )
-    if given == "sketch" and np.median(picture) < (_WHITE + 1) / 2:
+    picture = fit_to(_opaque(_pixels(image, given), given, notify), side, given, notify)
+    if picture.shape[2] == 1:
+        picture = np.repeat(picture, 3, axis=2)
+        if given == "photo":
+            notify("it is grey, the engine takes RGB: three equal channels were made")
+    _require_contrast(picture, given, _LEAST_CONTRAST)
+    if given == "photo":
+        return picture
+    if has_light_lines(picture):
         notify("it shows light lines on dark; it was inverted, as engines know dark lines on white")
         picture = _WHITE - picture
+    picture, paper = on_white_paper(picture)
+    if paper:
+        notify(f"its paper is not white but {paper[0]} to {paper[1]} of {_WHITE}; it was evened out to white")
+        # Noise has grown with the lines where the paper was dark.
+        _require_contrast(picture, given, _LEAST_CONTRAST * _WHITE // max(paper[0], 1))
     return picture
 
 
@@ -151,15 +158,28 @@ def _pixels(image: ArrayLike, given: str) -> NDArray[Any]:
     return array if array.ndim == 3 else array[..., None]
 
 
-def _rgb(array: NDArray[Any], given: str, notify: Notify) -> NDArray[np.uint8]:
-    channels = array.shape[2]
-    if channels == 4:
-        alpha = array[..., 3:].astype(np.float32) / 255
-        if alpha.min() < 1:
-            notify("it is transparent in places; it was laid on white")
-        return np.asarray(array[..., :3] * alpha + _WHITE * (1 - alpha) + 0.5, np.uint8)
-    if channels == 1:
-        if given == "photo":
-            notify("it is grey, the engine takes RGB: three equal channels were made")
-        return np.repeat(array, 3, axis=2)
-    return array
+def _opaque(array: NDArray[Any], given: str, notify: Notify) -> NDArray[np.uint8]:
+    """Without its fourth channel, if it has one: on white, on black where nothing would show on white."""
+    if array.shape[2] < 4:
+        return array
+    alpha = array[..., 3:].astype(np.float32) / _WHITE
+    if alpha.min() == 1:
+        return array[..., :3]
+    on_white = _bytes(array[..., :3] * alpha + _WHITE * (1 - alpha))
+    if given == "sketch" and _contrast(on_white) < _LEAST_CONTRAST:
+        notify("it is light and transparent in places; it was laid on black")
+        return _bytes(array[..., :3] * alpha)
+    notify("it is transparent in places; it was laid on white")
+    return on_white
+
+
+def _contrast(picture: NDArray[np.uint8]) -> int:
+    return int(picture.max()) - int(picture.min())
+
+
+def _require_contrast(picture: NDArray[np.uint8], given: str, least: int) -> None:
+    if _contrast(picture) < least:
+        raise InputError(
+            f"{given} is blank: its values lie within {picture.min()} to {picture.max()}, so it is no evidence of "
+            f"anything; give one with at least {least} grey levels between its darkest and lightest part"
+        )
