@@ -49,8 +49,16 @@ def static_tensors(tensors: tuple[TensorSpec, ...], size: tuple[int, int] | None
     """The tensors with sizes in the place of axis names; unchanged where `size` is None."""
     if size is None:
         return tensors
-    sizes: dict[int | str, int] = {"N": 1, "H": size[0], "W": size[1], "K": MAX_INSTANCES}
-    return tuple(TensorSpec(t.name, t.dtype, tuple(sizes.get(axis, axis) for axis in t.shape)) for t in tensors)
+    sizes = {"N": 1, "H": size[0], "W": size[1], "K": MAX_INSTANCES}
+    return tuple(TensorSpec(t.name, t.dtype, tuple(_static(axis, sizes) for axis in t.shape)) for t in tensors)
+
+
+def _static(axis: int | str, sizes: dict[str, int]) -> int:
+    """The size of an axis: a number, a name, or a part such as "H/4"."""
+    if isinstance(axis, int):
+        return axis
+    name, _, divisor = axis.partition("/")
+    return sizes[name] // int(divisor or 1)
 
 
 def _trace(graph: Graph, size: tuple[int, int] | None) -> torch.onnx.ONNXProgram:

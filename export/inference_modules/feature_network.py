@@ -1,4 +1,4 @@
-"""The feature network as an engine: photo in, a vector of its features out, which `evaluate --features` takes."""
+"""The feature network as an engine: photo in, maps of its features out, which `evaluate --features` takes."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,11 +12,11 @@ from export.inference_modules.pixels import blocky_image, parameters, unit_range
 from export.network_rewrites import inference_copy, to_half_inside
 from runtime.spec import TensorSpec
 from training.checkpoint import Checkpoint
-from training.networks.feature_network import IMAGE_NC, Architecture
+from training.networks.feature_network import IMAGE_NC, STRIDE, Architecture
 
 
-class Description(nn.Module):
-    """Bytes in, a vector out: mean and standard deviation of every channel over the pixels.
+class FeatureMaps(nn.Module):
+    """Bytes in, maps out.
 
     Args:
         features: the trained network; it is left as it is.
@@ -30,11 +30,9 @@ class Description(nn.Module):
             to_half_inside(self.features)
 
     def forward(self, image: Tensor) -> Tensor:
-        """Image uint8 [N, H, W, 3] → float32 [N, 2·C]."""
-        features = self.features(unit_range(image)).to(torch.float32)
-        mean = features.mean((2, 3))
-        spread = (features - mean[..., None, None]).square().mean((2, 3)).sqrt()
-        return torch.cat([mean, spread], 1)
+        """Image uint8 [N, H, W, 3] → float32 [N, C, H/4, W/4]."""
+        maps: Tensor = self.features(unit_range(image)).to(torch.float32)
+        return maps
 
 
 def engines(checkpoint: Checkpoint, networks: Mapping[str, nn.Module], request: Request) -> list[Graph]:
@@ -44,17 +42,15 @@ def engines(checkpoint: Checkpoint, networks: Mapping[str, nn.Module], request: 
 
     def reference(arrays: Arrays) -> dict[str, NDArray[Any]]:
         with torch.inference_mode():
-            maps = features(unit_range(torch.from_numpy(arrays["image"])))
-            moments = torch.var_mean(maps, (2, 3), correction=0)
-            return {"features": torch.cat([moments[1], moments[0].sqrt()], 1).numpy()}
+            return {"features": features(unit_range(torch.from_numpy(arrays["image"]))).numpy()}
 
     return [
         Graph(
             kind="features",
             suffix="",
-            module=Description(features, request.dtype).eval(),
+            module=FeatureMaps(features, request.dtype).eval(),
             inputs=(TensorSpec("image", "uint8", ("N", "H", "W", IMAGE_NC)),),
-            outputs=(TensorSpec("features", "float32", ("N", 2 * a.widths[2])),),
+            outputs=(TensorSpec("features", "float32", ("N", a.widths[2], f"H/{STRIDE}", f"W/{STRIDE}")),),
             size_multiple=a.size_multiple,
             smallest_side=a.smallest_side,
             parameters=parameters(features),

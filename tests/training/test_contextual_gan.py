@@ -250,7 +250,7 @@ def test_the_study_changes_one_thing_at_a_time(faces, tmp_path, monkeypatch):
 
 
 def test_the_study_verifies_in_a_networks_features(faces, tmp_path):
-    """Features are the mean colour, so who is nearest to whom can be said without the network."""
+    """Features are the mean of the grey photo, so who is nearest to whom can be said without the network."""
     train(tmp_path / "run", family=FAMILY, data=str(faces))
     checkpoint = load_checkpoint(tmp_path / "run" / CHECKPOINT_FILE)
     network = OnnxNetwork(features(tmp_path / "features.onnx", vectors=True), "features", "unit")
@@ -260,10 +260,15 @@ def test_the_study_verifies_in_a_networks_features(faces, tmp_path):
     made = [
         item.held_out(completer.complete(item, search).images[2]) for item in find_items(checkpoint, faces, "train")
     ]
-    fake, real = (np.array([getattr(m, name).mean((0, 1)) for m in made]) for name in ("fake_image", "real_image"))
-    nearest = np.linalg.norm(fake[:, None] - real[None], axis=-1).argmin(1)
+    luma = np.array([0.299, 0.587, 0.114])
+    grey = [[(image @ luma + 0.5).astype(np.uint8) for image in (m.fake_image, m.real_image)] for m in made]
+    fake, real = (np.array([pair[side].mean() for pair in grey]) for side in (0, 1))
+    nearest = np.abs(fake[:, None] - real[None]).argmin(1)
     assert tables["iterations"][-1].verification == np.mean(nearest == np.arange(4))
-    assert "| SSIM | verif. acc. |" in markdown(tables, search, 4)
+    text = markdown(tables, search, 4)
+    assert "| SSIM | verif. acc. |" in text
+    bound = tables["iterations"][-1].bound
+    assert f"by chance 0.250; the real photos, slightly changed, reach {bound:.3f}." in text
     assert study(checkpoint, faces, "train", search=search, limit=1)["N"][0].verification is None
 
 

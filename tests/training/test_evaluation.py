@@ -145,7 +145,39 @@ def test_features_of_a_network(tmp_path, vectors):
     assert each == pytest.approx(expected, rel=1e-4)
     fake, real = (np.array([np.tile(pair[side].ravel(), 2) for pair in means]) for side in (0, 1))
     assert measure.generated()["frechet_distance"] == pytest.approx(frechet_distance(fake, real), rel=1e-4)
-    assert measure.notes() == []
+    fake, real = (np.array([grey_on_grid(pair[side]) for pair in pairs]) for side in (0, 1))
+    nearest = np.linalg.norm(fake[:, None] - real[None], axis=-1).argmin(1)
+    assert measure.generated()["verification"] == np.mean(nearest == np.arange(9))
+    assert measure.real()["verification"] == 1.0
+    (note,) = measure.notes()
+    assert "by chance it is 0.111" in note
+
+
+def grey_on_grid(image):
+    """What verification compares: the luma of 24×32 pixels on 16×16 places, and its mean, three channels alike."""
+    luma = (image @ np.array([0.299, 0.587, 0.114]) + 0.5).astype(np.uint8) / 127.5 - 1
+    grid = luma.repeat(2, 0).reshape(16, 3, 16, 2).mean((1, 3))
+    return np.concatenate([np.tile(grid.ravel(), 3), np.tile(luma.mean(), 3)])
+
+
+def test_verification_sees_shape_not_colour(tmp_path):
+    """Each photo's completion has its drawing in another one's colours."""
+    measure = FeatureDistance(OnnxNetwork(features(tmp_path / "features.onnx"), "features", "unit"))
+    y, x = np.indices((40, 40))
+    shapes = [np.hypot(y - a, x - b)[..., None] < 9 for a, b in ((12, 12), (28, 12), (12, 28), (28, 28))]
+    colours = [(200, 40, 40), (30, 110, 40), (40, 40, 220), (90, 60, 90)]
+    real = [np.where(shape, np.uint8(colour), np.uint8(230)) for shape, colour in zip(shapes, colours, strict=True)]
+    fake = [np.where(s, np.uint8(c), np.uint8(230)) for s, c in zip(shapes, colours[1:] + colours[:1], strict=True)]
+    for pair in zip(fake, real, strict=True):
+        measure.add(item(*pair))
+    assert measure.generated()["verification"] == 1.0
+    means = [np.stack([picture.mean((0, 1)) for picture in pictures]) for pictures in (fake, real)]
+    assert verification_accuracy(*means) == 0.0
+    # Inside a hole nobody is verified.
+    holed = FeatureDistance(measure.network)
+    for a, b in zip(fake, real, strict=True):
+        holed.add(HeldOut("a", b, a, b, hole=shapes[0][..., 0]))
+    assert "verification" not in holed.generated() | holed.real()
 
 
 def test_few_items_are_said(tmp_path):
@@ -156,7 +188,7 @@ def test_few_items_are_said(tmp_path):
     assert "two items" in measure.notes()[0]
     measure.add(item(photo(2), photo(3)))
     report = evaluate(iter([item(photo(4), photo(5))]), [measure])
-    assert "3 items for 6 dimensions" in report.notes[0]
+    assert "3 items for 6 dimensions" in report.notes[-1]
 
 
 def test_what_is_no_network(tmp_path):

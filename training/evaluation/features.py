@@ -14,6 +14,9 @@ from training.system import HeldOut
 
 Array = NDArray[np.floating[Any]]
 _EPSILON = 1e-10
+_PLACES = 16  # verification looks at maps on a grid of so many places a side
+_LUMA = (0.299, 0.587, 0.114)  # ITU-R 601
+_DARKER, _NOISE = 0.95, 4.0  # of a photo that is slightly changed; noise in grey levels
 
 
 class FeatureSource(Protocol):
@@ -32,12 +35,16 @@ class FeatureSource(Protocol):
 
 class FeatureDistance(Measure):
     """Figures from one network: `image_distance` per item, `frechet_distance` of pooled features over all, and
-    `verification_accuracy` in them. Where items have holes, features count as far as they lie in them.
+    `verification_accuracy`. Where items have holes, the first two count features as far as they lie in them.
+
+    Verification, of whole images alone, asks who it is, not in what light: features are those of grey photos, as the
+    paper's Light CNN takes them, and keep their places, for shape is in these.
     """
 
     def __init__(self, network: FeatureSource) -> None:
         self.network = network
         self.pooled: tuple[list[Array], list[Array]] = ([], [])  # generated, real
+        self.placed: tuple[list[Array], list[Array], list[Array]] = ([], [], [])  # generated, real, slightly changed
 
     def add(self, item: HeldOut) -> dict[str, float]:
         maps = [self._features(image) for image in (item.fake_image, item.real_image)]
@@ -45,28 +52,43 @@ class FeatureDistance(Measure):
         for pooled, features in zip(self.pooled, maps, strict=True):
             means = [(feature * share).sum((1, 2)) for feature, share in zip(features, weights, strict=True)]
             pooled.append(np.concatenate(means))
+        if item.hole is None:
+            images = (item.fake_image, item.real_image, _slightly_changed(item.real_image))
+            for placed, image in zip(self.placed, images, strict=True):
+                placed.append(np.concatenate([_on_grid(features) for features in self._features(_grey(image))]))
         return {"feature_distance": image_distance(maps[0], maps[1], item.hole)}
 
     def generated(self) -> dict[str, float]:
-        fake, real = (np.stack(vectors) for vectors in self.pooled)
-        if len(fake) < 2:
+        if len(self.pooled[0]) < 2:
             return {}
-        return {
-            "frechet_distance": frechet_distance(fake, real),
-            "verification": verification_accuracy(fake, real),
-        }
+        fake, real = map(np.stack, self.pooled)
+        return {"frechet_distance": frechet_distance(fake, real), **self._verification(0)}
+
+    def real(self) -> dict[str, float]:
+        return self._verification(2)
+
+    def _verification(self, which: int) -> dict[str, float]:
+        if len(self.placed[0]) < 2:
+            return {}
+        return {"verification": verification_accuracy(np.stack(self.placed[which]), np.stack(self.placed[1]))}
 
     def notes(self) -> list[str]:
         items, dimensions = len(self.pooled[0]), len(self.pooled[0][0])
         if items == 1:
             return ["No Fréchet distance: it needs two items at least."]
+        notes = []
+        if self.placed[0]:
+            notes.append(
+                f"Verification: by chance it is {1 / len(self.placed[0]):.3f}; the real photos' is that of the same "
+                "photos moved by a pixel, darker by 5 % and with noise."
+            )
         if items <= dimensions:
-            return [
+            notes.append(
                 f"The Fréchet distance rests on {items} items for {dimensions} dimensions: the covariances are "
                 "singular and the figure is too high; compare only runs on the same items, or bring a network with "
                 "fewer features."
-            ]
-        return []
+            )
+        return notes
 
     def _features(self, image: NDArray[np.uint8]) -> list[Array]:
         """Every output as float64 [C, h, w]; vectors have h = w = 1."""
@@ -88,6 +110,27 @@ def verification_accuracy(fake: Array, real: Array) -> float:
     # |f − r|² less |f|², which is the same for all r.
     distances = np.sum(np.square(real), axis=1) - 2 * fake @ real.T
     return float(np.mean(distances.argmin(1) == np.arange(len(fake))))
+
+
+def _grey(photo: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Luma in three equal channels."""
+    luma = np.asarray(photo @ np.array(_LUMA) + 0.5, np.uint8)
+    return np.repeat(luma[..., None], 3, -1)
+
+
+def _slightly_changed(photo: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The same photo as another shot of it might be; the same change every time."""
+    noise = np.random.default_rng(0).normal(0, _NOISE, photo.shape)
+    return np.asarray(np.clip(_DARKER * np.roll(photo, 1, axis=1) + noise + 0.5, 0, 255), np.uint8)
+
+
+def _on_grid(features: Array) -> Array:
+    """Maps [C, h, w] on a grid of at most 16×16 places, so that large ones fit into memory; vectors as they are."""
+    height, width = features.shape[1:]
+    if height == width == 1:
+        return features.ravel()
+    planes = [cv2.resize(plane, (_PLACES, _PLACES), interpolation=cv2.INTER_AREA) for plane in features]
+    return np.stack(planes).ravel()
 
 
 def image_distance(first: Sequence[Array], second: Sequence[Array], hole: NDArray[np.bool_] | None = None) -> float:

@@ -54,7 +54,7 @@ FIGURES = {
     "verification": Figure(
         "verif. acc.",
         3,
-        "share of generated images whose nearest real photo is their own, by L2 distance of pooled features",
+        "share of generated images whose nearest real photo is their own, by L2 distance of features of grey images",
     ),
 }
 
