@@ -69,6 +69,25 @@ def test_the_shipped_completer_follows_a_sketch_it_never_saw():
     assert similarities[0] > similarities[1] + 0.1
 
 
+def test_a_dab_of_colour_on_one_cheek_colours_the_other():
+    """What hints are for: the rest of the photo takes part, and the sketch is followed as before."""
+    completer = SketchCompleter(ASSETS / "faces.onnx")
+    sketch = read_drawing(ASSETS / "faces_sketch.png")
+    cheeks = []
+    for colour in ((80, 50, 35), (235, 195, 170)):
+        hint = np.zeros((128, 128, 4), np.uint8)
+        hint[76:92, 40:56] = (*colour, 255)
+        observed, weights = completer.joint(sketch, hint=hint)
+        completion = completer.complete(observed, weights, iterations=100)
+        drawing, photo = completion.halves("sketch")
+        assert np.array_equal(drawing, observed[:, : completer.side])
+        cheeks.append(photo[39:45, 37:43].mean((0, 1)))
+        is_ink = drawing < 128
+        made = np.split(completion.made, 2, 1)[0]
+        assert made[~is_ink].mean() > made[is_ink].mean() + 100
+    assert (cheeks[1] > cheeks[0] + 30).all()
+
+
 def test_the_shipped_inpainter_fills_holes_with_texture():
     """What is known stays; in the holes are the photo's edges, where OpenCV's method leaves a blur."""
     photo = read_photo(ASSETS / "inpaint_photo.jpg")
