@@ -1,6 +1,5 @@
 """Inpainters equal their checkpoints; known pixels come back bit for bit; the gate follows matches that all but tie."""
 
-import dataclasses
 import re
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,6 @@ from export.followed_matches import MATCH_TOLERANCE, FollowedMatches
 from export.inference_modules import Request
 from export.inference_modules.inpainting import default_scales
 from export.onnx_from_checkpoint import Exported, export_onnx, graphs_of
-from export.unet_rewrites import speed_up_by_shape
 from export.validate import validate
 from runtime import Inpainter
 from runtime.baseline import BaselineInpainter
@@ -28,7 +26,7 @@ from runtime.onnx_engine import OnnxEngine
 from runtime.onnx_metadata import read_spec
 from tests.export.reference import psnr
 from tests.tiny_models import save_tiny_checkpoint
-from tests.tolerances import FLOATS, GREY_LEVELS, PSNR_DB
+from tests.tolerances import GREY_LEVELS, PSNR_DB
 from training.checkpoint import Checkpoint, save_checkpoint
 from training.networks.inpainting import Architecture, Inpainting, build, low_pass, masked_input
 from training.networks.smooth_fill import smooth_fill
@@ -367,19 +365,6 @@ def test_what_cannot_be_exported(checkpoint_path: Path, tmp_path: Path) -> None:
     ):
         with pytest.raises(ExportError, match=message):
             export_onnx(unet, tmp_path / "e.onnx", size=SIZE, **options)
-
-
-@pytest.mark.parametrize("size", [(64, 96), (256, 256), (24, 40)])
-@torch.no_grad()
-def test_transposed_convolutions_by_shape_keep_the_function(size: tuple[int, int]) -> None:
-    architecture = dataclasses.replace(ARCHITECTURE, translate_ngf=8)
-    network = tiny_checkpoint(architecture).build()["feature2image"]
-    features = torch.rand(1, 8, *size)
-    expected = network(features)
-    speed_up_by_shape(network, (1, 8, *size), (1, 8, *size))
-    changed = [m for m in network.modules() if type(m).__name__ in ("PhasedConvTranspose", "WinogradConvTranspose")]
-    assert len(changed) == 2  # all but the one to the image
-    torch.testing.assert_close(network(features), expected, atol=FLOATS["rewrite"], rtol=0)
 
 
 def test_the_pipeline_of_export_is_that_of_training() -> None:

@@ -5,10 +5,17 @@ import torch
 from torch import nn
 
 from export.network_rewrites import fold_batch_norms, inference_copy, to_half
-from export.unet_rewrites import PhasedConvTranspose, WinogradConvTranspose, speed_up_transposed_convs, trim_innermost
+from export.unet_rewrites import (
+    PhasedConvTranspose,
+    WinogradConvTranspose,
+    speed_up_by_shape,
+    speed_up_transposed_convs,
+    trim_innermost,
+)
 from tests.tiny_models import tiny_checkpoint
 from tests.tolerances import FLOATS
 from training.checkpoint import Checkpoint
+from training.networks.infer_match_translate import Architecture, build
 from training.networks.normalization import BatchStatistics
 from training.networks.unet import UNet
 
@@ -106,3 +113,18 @@ def test_half_keeps_every_normalisation_in_float32(norm: nn.Module) -> None:
     assert {weight.dtype for weight in norm.parameters()} == {torch.float32}
     assert network[0].weight.dtype == network(x).dtype == torch.float16
     assert torch.equal(network[1](x), norm(x.float()).half())
+
+
+@pytest.mark.parametrize("size", [(64, 96), (256, 256), (24, 40)])
+@torch.no_grad()
+def test_choosing_by_the_size_of_a_call_keeps_the_function(size: tuple[int, int]) -> None:
+    """Of inpainting's Feature2Image, whose convolutions are called with features of one size."""
+    torch.manual_seed(0)
+    architecture = Architecture(infer_ngf=4, n_blocks=1, feature_widths=(4, 6, 8), translate_ngf=8, n_levels=2)
+    network = build(architecture)["feature2image"].eval()
+    features = torch.rand(1, 8, *size)
+    expected = network(features)
+    speed_up_by_shape(network, (1, 8, *size), (1, 8, *size))
+    changed = [m for m in network.modules() if isinstance(m, PhasedConvTranspose | WinogradConvTranspose)]
+    assert len(changed) == 2  # all but the one to the image
+    assert (network(features) - expected).abs().max() <= TOLERANCE
