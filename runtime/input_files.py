@@ -155,9 +155,7 @@ def output_paths(
     return paths
 
 
-def refuse_overwriting(
-    what: str, sources: Sequence[Path], targets: Sequence[Path], option: str = "--output"
-) -> None:
+def refuse_overwriting(what: str, sources: Sequence[Path], targets: Sequence[Path], option: str = "--output") -> None:
     """Raise InputError where one of `targets` is one of the files `sources`, by whatever name."""
     by_identity = {_identity(source): source for source in sources if source.exists()}
     for target in targets:

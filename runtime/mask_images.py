@@ -9,25 +9,27 @@ from numpy.typing import NDArray
 from runtime.errors import ImageFileError
 from runtime.images import decoding, read_drawing, turned_upright
 
-_LOSSY = ("JPEG", "MPO")
+_LOSSY = ("JPEG", "MPO", "WEBP")  # a WebP does not tell whether it is
+_LOSSY_COMPRESSIONS = ("jpeg", "webp")  # of a TIFF
 _MIDDLE = 128
 _OPAQUE = 255
 _RGBA = 4
 
 
 def read_hole_mask(path: Path, notify: Callable[[str], None]) -> NDArray[np.bool_]:
-    """Read a mask as bool [H, W], True = missing: whatever is not black; of a JPEG, what is lighter than middle grey.
+    """Read a mask as bool [H, W], True = missing: whatever is not black; of a JPEG or WebP, what is lighter than
+    middle grey.
 
     Args:
         path: a picture of one or three channels, 1 to 16 bits.
-        notify: called with a sentence where the file is a JPEG.
+        notify: called with a sentence where the file is a JPEG or WebP.
 
     Raises:
         MissingFileError: nothing is there, or a directory is.
         ImageFileError: corrupt, no image, or transparent in places, which could mean either.
     """
     with decoding(path, "mask") as image:
-        is_lossy = image.format in _LOSSY
+        is_lossy = image.format in _LOSSY or image.info.get("compression") in _LOSSY_COMPRESSIONS
         picture = turned_upright(image, path)
         if picture.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in picture.info:
             picture = picture.convert("RGBA")
@@ -42,7 +44,7 @@ def read_hole_mask(path: Path, notify: Callable[[str], None]) -> NDArray[np.bool
     if values.ndim > len("HW"):
         values = values.max(axis=-1)
     if is_lossy:
-        notify("a JPEG's blacks are not quite black; what is lighter than middle grey counts as missing")
+        notify("a JPEG's or WebP's blacks are not quite black; what is lighter than middle grey counts as missing")
     missing: NDArray[np.bool_] = values >= _MIDDLE if is_lossy else np.not_equal(values, 0)
     return missing
 

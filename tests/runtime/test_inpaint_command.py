@@ -97,7 +97,7 @@ def test_what_is_noted(workplace):
     cases = {
         "nothing is missing": ("photo.png", "nothing.png", "o.png"),
         "completed at 1/3.3 of its resolution": ("large.png", "large_mask.png", "o.png"),
-        "a JPEG's blacks are not quite black": ("photo.png", "mask.jpg", "o.png"),
+        "a JPEG's or WebP's blacks are not quite black": ("photo.png", "mask.jpg", "o.png"),
         "JPEG changes every pixel a little": ("photo.png", "mask.png", "o.jpg"),
     }
     for message, (image, mask, target) in cases.items():
@@ -116,13 +116,15 @@ def test_masks_of_every_mode(tmp_path):
         "p.png": Image.fromarray(MASK).convert("P"),
         "i16.png": Image.fromarray(MASK.astype(np.uint16)),
         "m.jpg": Image.fromarray(MASK),
+        "m.webp": Image.fromarray(MASK),
+        "m.tif": Image.fromarray(MASK),
     }
     for name, picture in pictures.items():
-        picture.save(tmp_path / name)
+        picture.save(tmp_path / name, **({"compression": "jpeg"} if name == "m.tif" else {}))
         mask = read_hole_mask(tmp_path / name, notes.append)
         assert mask.dtype == np.bool_
         np.testing.assert_array_equal(mask, wanted, name)
-    assert len(notes) == 1
+    assert len(notes) == 3
     Image.fromarray(np.dstack([MASK] * 4)).save(tmp_path / "clear.png")
     with pytest.raises(ImageFileError, match="transparent in places, which could mean missing or known"):
         read_hole_mask(tmp_path / "clear.png", notes.append)
