@@ -48,7 +48,7 @@ _OUTPUTS = {
     },
     "baseline": {"output": ("float32", 4)},
     "segmenter": {"label_map": ("uint8", 3)},
-    "features": {"features": ("float32", 2)},
+    "features": {"features": ("float32", 4)},
 }
 _JUDGES = ("segmenter", "features")  # of `python -m training evaluate`, which has its own way to run them
 RUNNABLE = tuple(kind for kind in _INPUTS if kind not in _JUDGES)
