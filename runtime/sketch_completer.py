@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from runtime.engine import Loop, open_engine
 from runtime.errors import DeviceError, InputError
+from runtime.rendering import require_output
 from runtime.search import Callback, Completion, Floats, Progress, Search, Step, search_from
 from runtime.sketch_input import Notify, check_drawing, check_hint, check_known_mask, fit_to
 from runtime.spec import EngineSpec
@@ -146,7 +147,8 @@ class SketchCompleter:
         rows = []
         for start in range(0, len(z), self._batch or len(z)):
             part = z[start : start + (self._batch or len(z))]
-            rows.append(self._engine.run(inputs | {"z": part, "velocity": np.zeros_like(part)}))
+            outputs = self._engine.run(inputs | {"z": part, "velocity": np.zeros_like(part)})
+            rows.append({name: self._checked(name, value, len(part)) for name, value in outputs.items()})
         return {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
 
     def _descend(
@@ -165,18 +167,34 @@ class SketchCompleter:
             for loop, is_settled in zip(loops, progress.settled, strict=True):
                 if not is_settled:
                     loop.step()
-            contextual, perceptual = (_gather(loops, f"{name}_loss") for name in ("contextual", "perceptual"))
+            contextual, perceptual = (self._gather(loops, f"{name}_loss") for name in ("contextual", "perceptual"))
             if not np.isfinite(contextual).all() or not np.isfinite(perceptual).all():
                 raise DeviceError(
                     f"engine {self._path}: step {iteration} gives losses that are not finite; lower learning_rate, "
                     f"now {search.learning_rate:g}"
                 )
             progress.add(current, contextual, perceptual)
-            current = _gather(loops, "next_z")
-            step = Step(iteration, search.iterations, contextual, perceptual, lambda: _image(loops, progress.winner))
+            current = self._gather(loops, "next_z")
+            step = Step(iteration, search.iterations, contextual, perceptual, lambda: self._image(loops, progress))
             wants_end = callback is not None and callback(step)
             if wants_end or progress.settled.all():
                 return
+
+    def _gather(self, loops: list[Loop], name: str) -> NDArray[Any]:
+        """An output of every loop, [restarts, …]."""
+        return np.concatenate([self._checked(name, loop.fetch(name), 1) for loop in loops])
+
+    def _image(self, loops: list[Loop], progress: Progress) -> NDArray[np.uint8]:
+        """Of the best restart, uint8 [side, 2·side, 3]."""
+        image: NDArray[np.uint8] = self._gather([loops[progress.winner]], "image")[0]
+        return image
+
+    def _checked(self, name: str, value: NDArray[Any], count: int) -> NDArray[Any]:
+        """Raises EngineFormatError unless an output for `count` rows of z is what the specification says."""
+        (tensor,) = (tensor for tensor in self.spec.outputs if tensor.name == name)
+        sizes = [axis for axis in tensor.shape[1:] if isinstance(axis, int)]  # all are: see `runtime.engine`
+        require_output(self._path, name, value, tensor.dtype, (count, *sizes))
+        return value
 
     def _result(
         self, inputs: dict[str, NDArray[Any]], progress: Progress, joint: NDArray[np.uint8], known: NDArray[np.uint8]
@@ -197,15 +215,6 @@ class SketchCompleter:
 
 def _state(z: Floats) -> dict[str, NDArray[Any]]:
     return {"z": np.ascontiguousarray(z), "velocity": np.zeros_like(z)}
-
-
-def _gather(loops: list[Loop], name: str) -> Floats:
-    return np.concatenate([loop.fetch(name) for loop in loops])
-
-
-def _image(loops: list[Loop], restart: int) -> NDArray[np.uint8]:
-    image: NDArray[np.uint8] = loops[restart].fetch("image")[0]
-    return image
 
 
 def _ignore(sentence: str) -> None:

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import onnx
 import pytest
 
 from runtime import Pix2rtError, SketchCompleter
@@ -219,3 +220,22 @@ def test_tampered_engines_are_refused(tmp_path, changed):
     path = completer(tmp_path / "e.onnx", changed=changed)
     with pytest.raises(EngineFormatError, match="makes no sense"):
         SketchCompleter(path)
+
+
+def test_an_output_that_is_not_what_the_specification_says(tmp_path):
+    """The graph leaves open how many losses there are, and gives only those above the largest: noticed when it runs."""
+    path = completer(tmp_path / "e.onnx")
+    model = onnx.load(path)
+    (node,) = (node for node in model.graph.node if "contextual_loss" in node.output)
+    node.output[0] = "losses"
+    helper = onnx.helper
+    model.graph.node.extend(
+        [
+            helper.make_node("ReduceMax", ["losses"], ["largest"]),
+            helper.make_node("Greater", ["losses", "largest"], ["above_all"]),
+            helper.make_node("Compress", ["losses", "above_all"], ["contextual_loss"], axis=0),
+        ]
+    )
+    onnx.save(model, path)
+    with pytest.raises(EngineFormatError, match=r"output contextual_loss is float32 \[0\], expected float32 \[10\]"):
+        SketchCompleter(path, "cpu").run(SKETCH)
