@@ -15,6 +15,7 @@ from runtime.console import note, out, progress_bar
 from runtime.engine import RUNNABLE, engine_spec
 from runtime.errors import InputError
 from runtime.files import atomic_path
+from runtime.input_files import refuse_overwriting
 from runtime.spec import EngineSpec
 from runtime.tables import bench_table
 
@@ -42,6 +43,8 @@ def bench(
     """
     paths = [engine] + ([against] if against else [])
     specs = [engine_spec(path, RUNNABLE) for path in paths]
+    if json_file:
+        refuse_overwriting("engine", paths, [json_file], "--json")
     scene = _input(specs[0], labels, instances, image, random)
     with progress_bar() as progress:
         task = progress.add_task("bench", total=max(warmup, 1) + runs)

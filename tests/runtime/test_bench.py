@@ -125,6 +125,15 @@ def test_inputs_that_the_engine_does_not_take(tmp_path):
         assert message in result.stderr
 
 
+def test_a_report_never_replaces_an_engine(tmp_path):
+    engine = tiny_engines.synthesizer(tmp_path / "e.onnx")
+    before = engine.read_bytes()
+    result = run(engine, "--json", engine)
+    assert result.exit_code == 2
+    assert "--json would overwrite the engine" in result.stderr
+    assert engine.read_bytes() == before
+
+
 def test_the_callers_maps(tmp_path):
     engine = tiny_engines.synthesizer(tmp_path / "inst.onnx", inst=True)
     labels = np.random.default_rng(0).integers(0, 4, tiny_engines.SIZE, dtype=np.uint8)

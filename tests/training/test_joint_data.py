@@ -108,6 +108,9 @@ def test_stored_joint_images_come_back(faces, tmp_path):
 def test_missing_data_is_named(tmp_path):
     with pytest.raises(DataError, match="does not exist; make one"):
         find_photos(tmp_path / "none", "train")
+    (tmp_path / "file").touch()
+    with pytest.raises(DataError, match="file is a file, not a folder"):
+        find_photos(tmp_path / "file", "train")
     with pytest.raises(DataError, match="holds no image"):
         find_photos(tmp_path, "train")
 

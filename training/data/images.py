@@ -20,6 +20,13 @@ def list_images(folder: Path) -> list[Path]:
     )
 
 
+def require_folder(folder: Path, advice: str) -> None:
+    """Raise DataError, which ends in `advice`, unless `folder` is one."""
+    if not folder.is_dir():
+        state = "is a file, not a folder" if folder.exists() else "does not exist"
+        raise DataError(f"data folder {folder} {state}; {advice}")
+
+
 def find_photos(root: Path, split: str, made_by: str = "textures", expected: str = "photos") -> list[Path]:
     """The images in `root`/`split`, or in `root` itself where there is no such folder.
 
@@ -33,8 +40,7 @@ def find_photos(root: Path, split: str, made_by: str = "textures", expected: str
         DataError: there is no folder, or it holds no image.
     """
     folder = root / split if (root / split).is_dir() else root
-    if not folder.is_dir():
-        raise DataError(f"data folder {root} does not exist; make one with `python -m training {made_by} {root}`")
+    require_folder(folder, f"make one with `python -m training {made_by} {root}`")
     photos = list_images(folder)
     if not photos:
         raise DataError(f"{folder} holds no image; it should hold {expected}")

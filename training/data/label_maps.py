@@ -22,7 +22,7 @@ from runtime.errors import DataError
 from training.class_tables import class_table
 from training.data import Draw
 from training.data.augmentation import Augmentation
-from training.data.images import list_images, read_map, read_photo
+from training.data.images import list_images, read_map, read_photo, require_folder
 
 _ENDING = re.compile(r"_(gtFine_labelIds|gtFine_instanceIds|gtCoarse_labelIds|gtCoarse_instanceIds|leftImg8bit)$")
 
@@ -58,8 +58,7 @@ def find_samples(root: Path, split: str, label_nc: int, use_instances: bool) -> 
 
 
 def _by_stem(folder: Path) -> dict[str, Path]:
-    if not folder.is_dir():
-        raise DataError(f"data folder {folder} does not exist; see training/README.md for the layout")
+    require_folder(folder, "see training/README.md for the layout")
     files = {_ENDING.sub("", path.stem): path for path in list_images(folder)}
     if not files:
         raise DataError(f"data folder {folder} holds no images")

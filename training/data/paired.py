@@ -22,7 +22,7 @@ from training.class_tables import CITYSCAPES
 from training.data import Draw
 from training.data.augmentation import Augmentation
 from training.data.conditions import CONDITIONS
-from training.data.images import list_images, read_map, read_photo
+from training.data.images import list_images, read_map, read_photo, require_folder
 from training.data.label_maps import find_samples
 
 LABELS = "labels"
@@ -45,8 +45,7 @@ def find_pairs(root: Path, split: str, derive: str = "") -> list[Pair]:
     Raises:
         DataError: nothing is there, or stems have no partner (they are listed).
     """
-    if not root.is_dir():
-        raise DataError(f"data folder {root} does not exist; see training/README.md for the layouts")
+    require_folder(root, "see training/README.md for the layouts")
     if derive == LABELS:
         return [Pair(s.name, s.condition, s.photo) for s in find_samples(root, split, CITYSCAPES.label_nc, False)]
     if derive:
@@ -70,8 +69,7 @@ def _single(root: Path, split: str) -> list[Pair]:
 
 def _matched(first: Path, second: Path) -> list[Pair]:
     for folder in (first, second):
-        if not folder.is_dir():
-            raise DataError(f"data folder {folder} does not exist; pairs need both {first.name} and {second.name}")
+        require_folder(folder, f"pairs need both {first.name} and {second.name}")
     columns = [{path.stem: path for path in list_images(folder)} for folder in (first, second)]
     everything = sorted(set(columns[0]) | set(columns[1]))
     if not everything:
