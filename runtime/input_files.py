@@ -12,6 +12,7 @@ _SUFFIX = re.compile(r"(_gt(Fine|Coarse))?_(labelIds|instanceIds)$")
 _LABEL_IDS, _INSTANCE_IDS = "_labelIds", "_instanceIds"
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
+WRITTEN_SUFFIXES = (".png", ".jpg", ".jpeg")  # the first is that of results in a folder
 ARRAY_SUFFIX = ".npy"
 VIDEO_SUFFIXES = (
     *(".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".wmv", ".flv", ".mpg", ".mpeg", ".ts", ".m2ts", ".mts"),

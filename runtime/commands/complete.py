@@ -19,12 +19,17 @@ from runtime.console import INTERRUPTED, NoteOnce, note, out, progress_bar
 from runtime.engine import engine_spec
 from runtime.errors import InputError
 from runtime.images import read_drawing, write_image
-from runtime.input_files import IMAGE_SUFFIXES, find_images, match_masks, output_paths, refuse_overwriting
+from runtime.input_files import (
+    IMAGE_SUFFIXES,
+    WRITTEN_SUFFIXES,
+    find_images,
+    match_masks,
+    output_paths,
+    refuse_overwriting,
+)
 from runtime.mask_images import read_hint, read_weights
 from runtime.search import Completion, Search, Step
 from runtime.sketch_completer import DIRECTIONS, SketchCompleter
-
-_WRITTEN_SUFFIXES = (".png", ".jpg", ".jpeg")  # the first is that of images in a folder
 
 
 def complete(
@@ -124,12 +129,12 @@ class _Job:
 def _jobs(
     images: Sequence[Path], output: Path, known: Path | None, hint: Path | None, trace: Path | None
 ) -> list[_Job]:
-    sources = find_images(images, IMAGE_SUFFIXES, _WRITTEN_SUFFIXES[0])
-    targets = output_paths(sources, output, "image", _WRITTEN_SUFFIXES)
+    sources = find_images(images, IMAGE_SUFFIXES, WRITTEN_SUFFIXES[0])
+    targets = output_paths(sources, output, "image", WRITTEN_SUFFIXES)
     nothing: list[Path | None] = [None] * len(sources)
     masks = match_masks(sources, known) if known else nothing
     hints = match_masks(sources, hint, "hint") if hint else nothing
-    traces = output_paths(sources, trace, "image", _WRITTEN_SUFFIXES[:1], "--trace") if trace else nothing
+    traces = output_paths(sources, trace, "image", WRITTEN_SUFFIXES[:1], "--trace") if trace else nothing
     jobs = [_Job(*files) for files in zip(sources, targets, masks, hints, traces, strict=True)]
     for name, files in (("mask", masks), ("hint", hints)):
         read = [file for file in files if file]

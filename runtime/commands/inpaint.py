@@ -14,11 +14,17 @@ from runtime.console import NoteOnce, note
 from runtime.engine import engine_spec
 from runtime.errors import InputError
 from runtime.inpainter import Inpainter
-from runtime.input_files import IMAGE_SUFFIXES, find_images, match_masks, output_paths, refuse_overwriting
+from runtime.input_files import (
+    IMAGE_SUFFIXES,
+    WRITTEN_SUFFIXES,
+    find_images,
+    match_masks,
+    output_paths,
+    refuse_overwriting,
+)
 from runtime.mask_images import read_hole_mask
 from runtime.translation_images import read_translation_input
 
-_WRITTEN_SUFFIXES = (".png", ".jpg", ".jpeg")  # the first is that of images in a folder
 _RGB = 3
 
 
@@ -60,12 +66,12 @@ def inpaint(
     engine_spec(engine, ("inpainter",))
     if masks is None and style is None:
         raise InputError("MASKS is missing; give a mask, or a folder with one of each image's name")
-    files = find_images([images], IMAGE_SUFFIXES, _WRITTEN_SUFFIXES[0])
+    files = find_images([images], IMAGE_SUFFIXES, WRITTEN_SUFFIXES[0])
     mask_files = match_masks(files, masks) if masks else []
-    targets = output_paths(files, output, "image", _WRITTEN_SUFFIXES)
+    targets = output_paths(files, output, "image", WRITTEN_SUFFIXES)
     refuse_overwriting("mask", mask_files, targets)
     refuse_overwriting("style", [style] if style else [], targets)
-    if targets[0].suffix.lower() != _WRITTEN_SUFFIXES[0]:
+    if targets[0].suffix.lower() != WRITTEN_SUFFIXES[0]:
         note("JPEG changes every pixel a little; write a PNG to keep what is known as it is")
     inpainter = Inpainter(engine, device, threads)
     notes = NoteOnce()

@@ -16,6 +16,7 @@ from runtime.errors import InputError
 from runtime.input_files import (
     ARRAY_SUFFIX,
     IMAGE_SUFFIXES,
+    WRITTEN_SUFFIXES,
     find_images,
     find_video,
     output_paths,
@@ -25,7 +26,6 @@ from runtime.translation_images import read_translation_input
 from runtime.translator import Translator
 
 _PICTURE_CHANNELS = (1, 3)
-_WRITTEN_SUFFIXES = (".png", ".jpg", ".jpeg")  # the first is that of images in a folder
 
 
 def translate(
@@ -64,7 +64,7 @@ def translate(
     image, translation = spec.input("image"), spec.output("translation")
     assert image
     assert translation  # engine_spec refuses engines without them
-    written = _WRITTEN_SUFFIXES if translation.shape[3] in _PICTURE_CHANNELS else (ARRAY_SUFFIX,)
+    written = WRITTEN_SUFFIXES if translation.shape[3] in _PICTURE_CHANNELS else (ARRAY_SUFFIX,)
     read = IMAGE_SUFFIXES if image.shape[3] in _PICTURE_CHANNELS else (ARRAY_SUFFIX,)
     images = find_images(inputs, read, written[0])
     targets = output_paths(images, output, "image", written)
