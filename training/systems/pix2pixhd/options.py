@@ -66,8 +66,8 @@ PRESETS: dict[str, dict[str, Any]] = {
     # The engine that ships: small enough to train on two CPU cores within an hour.
     "demo": {
         **_SMALL,
-        **{"nef": 8, "n_downsample_encoder": 3, "ndf": 32, "num_scales": 3, "min_scale": 0.33, "crop": "256x512"},
-        **{"epochs": 9, "decay_epochs": 9, "lr": 3e-4, "lambda_l1": 150.0, "precision": "bf16"},
+        **{"nef": 8, "n_downsample_encoder": 3, "ndf": 16, "num_scales": 3, "min_scale": 0.5, "crop": "256x512"},
+        **{"epochs": 12, "decay_epochs": 12, "lambda_l1": 300.0, "precision": "bf16", "ema": 0.995},
         **{"save_every": 100, "sample_every": 100},
     },
     "smoke": {
