@@ -162,7 +162,7 @@ def test_untrained_and_dry_run(tmp_path):
     assert result.returncode == 0, result.stderr
     assert load_checkpoint(tmp_path / "s.safetensors").step == 0
     result = command("segmenter", "scenes", "--data", data, "-o", tmp_path / "run", "--dry-run")
-    assert "segmenter: 1.7" in result.stdout
+    assert "generator: 1.7" in result.stdout
     assert not (tmp_path / "run").exists()
 
 

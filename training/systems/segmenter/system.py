@@ -20,7 +20,8 @@ from training.state import read_initial
 from training.system import Batch, Update
 from training.systems.segmenter.options import Options
 
-FAMILY = ROLE = "segmenter"
+FAMILY = "segmenter"
+ROLE = "generator"
 _IGNORED = -1
 
 
@@ -33,7 +34,7 @@ class Segmentation:
         self.dataset = LabelMaps(samples, options.label_nc, options.augmentation, options.seed)
         self.roles: dict[str, nn.Module] = {ROLE: _initial(options)}
         if options.init:
-            load_strict(self.roles[ROLE], read_initial(Path(options.init), FAMILY).networks[ROLE], ROLE)
+            load_strict(self.roles[ROLE], read_initial(Path(options.init), FAMILY).networks[FAMILY], FAMILY)
 
     def step(self, batch: Batch, modules: Mapping[str, nn.Module], update: Update) -> dict[str, Tensor]:
         scores = modules[ROLE](to_unit_range(batch["real_image"])).float()
@@ -72,7 +73,7 @@ def untrained(options: Options) -> Checkpoint:
 
 def _initial(options: Options) -> nn.Module:
     torch.manual_seed(options.seed)
-    network = build(options.architecture)[ROLE]
+    network = build(options.architecture)[FAMILY]
     initialise(network)
     return network
 
@@ -82,5 +83,5 @@ def _checkpoint_of(network: nn.Module, options: Options, step: int) -> Checkpoin
     normalization = "running-stats" if has_batch_norm(network) else "per-image"
     labels = class_table(options.label_nc)
     return Checkpoint(
-        FAMILY, options.architecture, {ROLE: network.state_dict()}, labels, normalization=normalization, step=step
+        FAMILY, options.architecture, {FAMILY: network.state_dict()}, labels, normalization=normalization, step=step
     )
