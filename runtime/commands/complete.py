@@ -99,14 +99,7 @@ def complete(
     completer = SketchCompleter(engine, device, threads)
     notes = NoteOnce()
     with progress_bar("steps") as progress, _interruption() as interrupted:
-        run = _Run(completer, search, given, joint, notes, progress, interrupted)
-        done = 0
-        while done < len(jobs) and not interrupted:
-            try:
-                run.complete(jobs[done])
-            except InputError as error:
-                raise error if len(jobs) == 1 else type(error)(f"{jobs[done].source}: {error}") from error
-            done += 1
+        done = _Run(completer, search, given, joint, notes, progress, interrupted).complete_all(jobs)
     notes.finish()
     if interrupted:
         left = len(jobs) - done
@@ -157,6 +150,17 @@ class _Run:
     notes: NoteOnce
     progress: Progress
     interrupted: list[int]
+
+    def complete_all(self, jobs: Sequence[_Job]) -> int:
+        """Complete one after the other until interrupted; how many were begun. Errors name the image among several."""
+        for done, job in enumerate(jobs):
+            if self.interrupted:
+                return done
+            try:
+                self.complete(job)
+            except InputError as error:
+                raise error if len(jobs) == 1 else type(error)(f"{job.source}: {error}") from error
+        return len(jobs)
 
     def complete(self, job: _Job) -> None:
         """Search, write, report."""

@@ -10,6 +10,7 @@ from typing import Any
 from accelerate.state import AcceleratorState
 
 from tests.paths import ROOT
+from training.data.photo_folder import write_face
 from training.data.scene_folder import write_scene
 from training.loop import LOG_FILE, Trainer
 from training.options import resolve, save_options
@@ -22,6 +23,14 @@ def scene_data(folder: Path, count: int = 4, split: str = "train") -> Path:
     """A data folder of procedural scenes, 128×256."""
     for seed in range(count):
         write_scene(folder, split, seed, (128, 256))
+    return folder
+
+
+def face_data(folder: Path, count: int = 3) -> Path:
+    """A folder of procedural faces, 32×32, as many to train with as held out."""
+    for seed in range(count):
+        write_face(folder, "train", seed, 32)
+        write_face(folder, "val", 10 + seed, 32)
     return folder
 
 

@@ -8,11 +8,10 @@ import pytest
 import torch
 from skimage.color import rgb2lab
 
-from tests.training.runs import command, train
+from tests.training.runs import command, face_data, train
 from training.checkpoint import load_checkpoint
 from training.data.images import read_photo
 from training.data.joint import find_photos, joint_image
-from training.data.photo_folder import write_face
 from training.evaluation.evidence_study import Study, dabs_of_colour, hint_study, style_study
 from training.networks.completion_losses import contextual_loss
 from training.networks.layers import to_unit_range
@@ -25,11 +24,7 @@ SIDE = 16
 
 @pytest.fixture(scope="module")
 def faces(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("faces")
-    for seed in range(3):
-        write_face(folder, "train", seed, 32)
-        write_face(folder, "val", 10 + seed, 32)
-    return folder
+    return face_data(tmp_path_factory.mktemp("faces"))
 
 
 @pytest.fixture(scope="module")

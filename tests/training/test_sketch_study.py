@@ -5,11 +5,10 @@ import pytest
 from PIL import Image
 
 from runtime.errors import DataError, InputError
-from tests.training.runs import command, train
+from tests.training.runs import command, face_data, train
 from training.checkpoint import load_checkpoint
 from training.data.images import read_photo
 from training.data.joint import find_photos, joint_image
-from training.data.photo_folder import write_face
 from training.data.poor_sketches import QUALITIES
 from training.evaluation.appearance import Fidelity
 from training.evaluation.sketch_study import sketch_study, write_pairs
@@ -21,11 +20,7 @@ SIDE = 16
 
 @pytest.fixture(scope="module")
 def faces(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("faces")
-    for seed in range(3):
-        write_face(folder, "train", seed, 32)
-        write_face(folder, "val", 10 + seed, 32)
-    return folder
+    return face_data(tmp_path_factory.mktemp("faces"))
 
 
 @pytest.fixture(scope="module")

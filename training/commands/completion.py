@@ -18,15 +18,21 @@ from training.evaluation.evaluate import Progress
 from training.state import CHECKPOINT_FILE
 from training.systems.contextual_gan.completion import Search
 
+_OneCheckpoint = Annotated[Path, typer.Argument(help="checkpoint.safetensors of a Contextual GAN")]
+_Data = Annotated[Path, typer.Option(help="folder of photos")]
+_Split = Annotated[str, typer.Option(help="held-out part of the folder")]
+_Items = Annotated[int, typer.Option(min=1, help="most photos")]
+_Iterations = Annotated[int, typer.Option(min=1, help="steps of a search")]
+
 
 @app.command("completion-study")
 def completion_study(
-    checkpoint: Annotated[Path, typer.Argument(help="checkpoint.safetensors of a Contextual GAN")],
-    data: Annotated[Path, typer.Option(help="folder of photos")],
-    split: Annotated[str, typer.Option(help="held-out part of the folder")] = "val",
+    checkpoint: _OneCheckpoint,
+    data: _Data,
+    split: _Split = "val",
     direction: Annotated[str, typer.Option(help="AtoB: sketch to photo; BtoA: photo to sketch")] = "AtoB",
-    items: Annotated[int, typer.Option(min=1, help="most items")] = 20,
-    iterations: Annotated[int, typer.Option(min=1, help="steps of a search")] = Search.iterations,
+    items: _Items = 20,
+    iterations: _Iterations = Search.iterations,
     learning_rate: Annotated[float, typer.Option(min=1e-6, help="of z")] = Search.learning_rate,
     features: FeaturesPath = None,
     features_norm: FeaturesNorm = "imagenet",
@@ -37,6 +43,7 @@ def completion_study(
 
     Example: python -m training completion-study runs/faces/checkpoint.safetensors --data faces -o study.md
     """
+    from training.data.joint import find_photos
     from training.evaluation.completion_study import markdown, study
 
     loaded = _load(checkpoint)
@@ -44,8 +51,6 @@ def completion_study(
     network = MeasureOptions(features=features, features_norm=features_norm, features_size=features_size).network()
     with console.status("search") as status:
         tables = study(loaded, data, split, direction, search, items, network, lambda title: status.update(title))
-    from training.data.joint import find_photos
-
     text = markdown(tables, search, min(items, len(find_photos(data, split))))
     if output is None:
         console.print(text, markup=False, highlight=False, soft_wrap=True)
@@ -60,12 +65,12 @@ def sketch_study_command(
     checkpoints: Annotated[
         list[Path], typer.Argument(help="checkpoint.safetensors of a Contextual GAN, of pix2pix, … on the same pairs")
     ],
-    data: Annotated[Path, typer.Option(help="folder of photos")],
+    data: _Data,
     output: Annotated[Path, typer.Option("--output", "-o", help="folder for the table, the grids and all pictures")],
-    split: Annotated[str, typer.Option(help="held-out part of the folder")] = "val",
+    split: _Split = "val",
     style: Annotated[str, typer.Option(help=f"of the sketches: {', '.join(STYLES)}")] = "xdog",
     side: Annotated[int, typer.Option(min=16, help="of sketch and photo, pixels")] = 64,
-    items: Annotated[int, typer.Option(min=1, help="most photos")] = 50,
+    items: _Items = 50,
     features: FeaturesPath = None,
     features_norm: FeaturesNorm = "imagenet",
     features_size: FeaturesSize = "",
@@ -94,11 +99,11 @@ def style_study_command(
     checkpoints: Annotated[
         list[Path], typer.Argument(help="checkpoint.safetensors of Contextual GANs, say of one style each")
     ],
-    data: Annotated[Path, typer.Option(help="folder of photos")],
+    data: _Data,
     output: Annotated[Path, typer.Option("--output", "-o", help="folder for the table, the grids and all pictures")],
-    split: Annotated[str, typer.Option(help="held-out part of the folder")] = "val",
-    items: Annotated[int, typer.Option(min=1, help="most photos")] = 20,
-    iterations: Annotated[int, typer.Option(min=1, help="steps of a search")] = Search.iterations,
+    split: _Split = "val",
+    items: _Items = 20,
+    iterations: _Iterations = Search.iterations,
 ) -> None:
     """How networks cope with sketches of every style.
 
@@ -115,12 +120,12 @@ def style_study_command(
 
 @app.command("hint-study")
 def hint_study_command(
-    checkpoint: Annotated[Path, typer.Argument(help="checkpoint.safetensors of a Contextual GAN")],
-    data: Annotated[Path, typer.Option(help="folder of photos")],
+    checkpoint: _OneCheckpoint,
+    data: _Data,
     output: Annotated[Path, typer.Option("--output", "-o", help="folder for the table, the grid and all pictures")],
-    split: Annotated[str, typer.Option(help="held-out part of the folder")] = "val",
-    items: Annotated[int, typer.Option(min=1, help="most photos")] = 20,
-    iterations: Annotated[int, typer.Option(min=1, help="steps of a search")] = Search.iterations,
+    split: _Split = "val",
+    items: _Items = 20,
+    iterations: _Iterations = Search.iterations,
 ) -> None:
     """What hints at the photo do to it, and to how closely the sketch is followed, by their weight.
 
