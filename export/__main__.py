@@ -167,7 +167,7 @@ def engine(
 ) -> None:
     """Build a TensorRT or TensorRT-RTX plan from an ONNX engine."""
     from export.engine_from_onnx import Profile, default_profile, engine_from_onnx
-    from runtime.onnx_metadata import read_spec
+    from runtime.engines.onnx_metadata import read_spec
 
     with Steps(console) as report:
         report("build plan")

@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 
 from export.inference_modules.contextual_gan import reference_step
 from export.onnx_from_checkpoint import Report, export_onnx
-from runtime.bench import machine, measure
-from runtime.bench_input import generated_input
+from runtime.bench.inputs import generated_input
+from runtime.bench.measure import machine, measure
+from runtime.engines.onnx_engine import OnnxEngine
+from runtime.engines.spec import EngineSpec
 from runtime.errors import InputError
-from runtime.onnx_engine import OnnxEngine
-from runtime.search import Search
-from runtime.spec import EngineSpec
+from runtime.runners.search import Search
 from training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from training.networks.contextual_gan import Architecture, build
 

@@ -15,10 +15,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from runtime.engines.onnx_metadata import read_spec
+from runtime.engines.spec import EngineSpec
 from runtime.errors import DeviceError, ExportError
 from runtime.files import atomic_path
-from runtime.onnx_metadata import read_spec
-from runtime.spec import EngineSpec
 
 NO_GPU = "none (built on CPU)"
 _MODULES = {"tensorrt": "tensorrt", "tensorrt-rtx": "tensorrt_rtx"}  # in the order of preference

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from cuda_ext.onnx_functions import DOMAIN
 from export.inference_modules import Expected, Graph, Matches
 from export.parity import Parity, compare_all, worst
-from runtime.onnx_engine import OnnxEngine
-from runtime.onnx_metadata import read_spec
-from runtime.spec import SPEC_KEY, EngineSpec, TensorSpec
+from runtime.engines.onnx_engine import OnnxEngine
+from runtime.engines.onnx_metadata import read_spec
+from runtime.engines.spec import SPEC_KEY, EngineSpec, TensorSpec
 
 _MANY_PIXELS = 512 * 1024  # above it, one example has to do
 _SMALL_SIDE = 32

@@ -13,10 +13,10 @@ from typing import Any
 import torch
 
 from export.onnx_from_checkpoint import Report, export_onnx
-from runtime.bench import machine, measure
-from runtime.bench_input import generated_input
+from runtime.bench.inputs import generated_input
+from runtime.bench.measure import machine, measure
+from runtime.engines.spec import EngineSpec
 from runtime.errors import InputError
-from runtime.spec import EngineSpec
 from training.checkpoint import Checkpoint, save_checkpoint
 from training.class_tables import class_table
 from training.networks import family_networks, pix2pix, pix2pixhd

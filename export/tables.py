@@ -7,7 +7,7 @@ from pathlib import Path
 from rich.table import Table
 
 from export.validate import ParityRow
-from runtime.spec import EngineSpec, TensorSpec
+from runtime.engines.spec import EngineSpec, TensorSpec
 from training.checkpoint import Checkpoint
 
 

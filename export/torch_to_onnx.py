@@ -12,8 +12,8 @@ from torch import Tensor
 
 from cuda_ext.onnx_functions import add_functions, translations
 from export.inference_modules import MAX_INSTANCES, Graph
+from runtime.engines.spec import TensorSpec
 from runtime.errors import ExportError
-from runtime.spec import TensorSpec
 from runtime.version import __version__
 
 OPSET = 20

@@ -8,9 +8,9 @@ from export.inference_modules import Graph, request_of
 from export.onnx_from_checkpoint import Report, graphs_of
 from export.parity import Parity
 from export.torch_to_onnx import static_tensors
+from runtime.engines.onnx_metadata import read_spec
+from runtime.engines.spec import EngineSpec, TensorSpec
 from runtime.errors import ExportError, ParityError
-from runtime.onnx_metadata import read_spec
-from runtime.spec import EngineSpec, TensorSpec
 from training.checkpoint import Checkpoint, load_checkpoint
 
 

@@ -5,11 +5,11 @@ searches the photo of a sketch, `StyleEncoder` reads styles out of a photo; ever
 """
 
 from runtime.errors import Pix2rtError
-from runtime.inpainter import Inpainter
-from runtime.sketch_completer import SketchCompleter
-from runtime.style_encoder import StyleEncoder
-from runtime.synthesizer import Synthesizer
-from runtime.translator import Translator
+from runtime.runners.inpainter import Inpainter
+from runtime.runners.sketch_completer import SketchCompleter
+from runtime.runners.style_encoder import StyleEncoder
+from runtime.runners.synthesizer import Synthesizer
+from runtime.runners.translator import Translator
 from runtime.version import __version__
 
 __all__ = [

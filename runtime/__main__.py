@@ -6,12 +6,12 @@ import typer
 
 from runtime.commands.bench import bench
 from runtime.commands.complete import complete
+from runtime.commands.console import Commands
 from runtime.commands.demo import demo
 from runtime.commands.info import info
 from runtime.commands.inpaint import inpaint
 from runtime.commands.synthesize import synthesize
 from runtime.commands.translate import translate
-from runtime.console import Commands
 from runtime.version import __version__
 
 app = typer.Typer(cls=Commands, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="markdown")

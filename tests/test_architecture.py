@@ -13,7 +13,7 @@ import pytest
 from tests.paths import ROOT
 
 PACKAGES = ("runtime", "training", "export", "cuda_ext")
-SIBLINGS_OF_RUNTIME = {"runtime.errors", "runtime.files", "runtime.labels", "runtime.version"}
+SIBLINGS_OF_RUNTIME = {"runtime.errors", "runtime.files", "runtime.engines.labels", "runtime.version"}
 EXPORT_MAY_USE = ("training.networks", "training.checkpoint", "training.imports", "training.class_tables")
 TOP = {
     "pyproject.toml",
@@ -29,7 +29,7 @@ TOP = {
 }
 MAX_LINES = 400
 COMMAND_LINE = {"PIL", "typer", "click", "rich"}
-COMMAND_LINE_MODULES = {"runtime.__main__", "runtime.images", "runtime.bench"}
+COMMAND_LINE_MODULES = {"runtime.__main__", "runtime.media.images", "runtime.bench.measure"}
 TENSORRT = {"tensorrt", "tensorrt_rtx", "cuda"}
 OPTIONAL = (*TENSORRT, "onnxruntime")  # not on every machine that runs the tests
 
@@ -97,9 +97,9 @@ class RuntimeRule(Rule):
         if top in COMMAND_LINE:
             return module in self.command_line
         if top == "onnxruntime":
-            return module == "runtime.onnx_engine"
+            return module == "runtime.engines.onnx_engine"
         if top == "cv2":
-            return module == "runtime.video"
+            return module == "runtime.media.video"
         if top in TENSORRT:
             return module in ("runtime.tensorrt_engine", "runtime.device_memory")
         return top in sys.stdlib_module_names or top in ("numpy", "runtime")
@@ -135,20 +135,20 @@ def test_imports_follow_the_table(package, rule):
 @pytest.mark.parametrize(
     ("rule", "module", "name", "expected"),
     [
-        (RuntimeRule(), "runtime.engine", "torch", False),
-        (RuntimeRule(), "runtime.engine", "training.checkpoint", False),
-        (RuntimeRule(), "runtime.engine", "onnxruntime", False),
-        (RuntimeRule(), "runtime.onnx_engine", "onnxruntime.InferenceSession", True),
-        (RuntimeRule(), "runtime.spec", "PIL.Image", False),
-        (RuntimeRule(), "runtime.video", "cv2", True),
+        (RuntimeRule(), "runtime.engines.engine", "torch", False),
+        (RuntimeRule(), "runtime.engines.engine", "training.checkpoint", False),
+        (RuntimeRule(), "runtime.engines.engine", "onnxruntime", False),
+        (RuntimeRule(), "runtime.engines.onnx_engine", "onnxruntime.InferenceSession", True),
+        (RuntimeRule(), "runtime.engines.spec", "PIL.Image", False),
+        (RuntimeRule(), "runtime.media.video", "cv2", True),
         (RuntimeRule(), "runtime.commands.translate", "cv2", False),
         (RuntimeRule(), "runtime.commands.translate", "rich.table", True),
-        (RuntimeRule(), "runtime.translator", "rich.table", False),
-        (RuntimeRule(), "runtime.images", "PIL.Image", True),
-        (RuntimeRule(), "runtime.images", ".errors.InputError", False),
-        (RuntimeRule(), "runtime.engine", "json", True),
+        (RuntimeRule(), "runtime.runners.translator", "rich.table", False),
+        (RuntimeRule(), "runtime.media.images", "PIL.Image", True),
+        (RuntimeRule(), "runtime.media.images", ".errors.InputError", False),
+        (RuntimeRule(), "runtime.engines.engine", "json", True),
         (TrainingRule(), "training.loop", "runtime.errors.DataError", True),
-        (TrainingRule(), "training.loop", "runtime.engine.Engine", False),
+        (TrainingRule(), "training.loop", "runtime.engines.engine.Engine", False),
         (TrainingRule(), "training.loop", "runtime.errors_of_others", False),
         (TrainingRule(), "training.loop", "export.parity", False),
         (ExportRule(), "export.parity", "training.networks.pix2pixhd.build", True),

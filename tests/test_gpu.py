@@ -8,9 +8,9 @@ from accelerate.state import AcceleratorState
 
 from runtime import Inpainter, SketchCompleter, Synthesizer, Translator
 from runtime.commands import ASSETS
-from runtime.images import read_drawing, read_inst_map, read_label_map, read_photo
-from runtime.mask_images import read_hole_mask
-from runtime.translation_images import read_translation_input
+from runtime.media.images import read_drawing, read_inst_map, read_label_map, read_photo
+from runtime.media.mask_images import read_hole_mask
+from runtime.media.translation_images import read_translation_input
 from tests.training.runs import losses, scene_data, train
 from training.loop import Trainer
 from training.options import resolve

@@ -16,9 +16,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from runtime.engines.labels import LabelSpec
 from runtime.errors import CheckpointError
 from runtime.files import atomic_path, require_file
-from runtime.labels import LabelSpec
 from runtime.version import __version__
 from training.networks import family_networks
 from training.networks.normalization import MODES, has_batch_norm, use_statistics

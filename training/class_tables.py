@@ -1,6 +1,6 @@
 """Class tables of public label sets: names and colours are facts of the data sets."""
 
-from runtime.labels import LabelSpec
+from runtime.engines.labels import LabelSpec
 
 # Cityscapes: 34 classes 0 … 33 and the licence plate, which its maps store as −1 and pix2pixHD's as 34.
 _CITYSCAPES = (

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from export.inference_modules import Arrays, Graph
 from export.inference_modules.pixels import parameters
-from runtime.spec import TensorSpec
+from runtime.engines.spec import TensorSpec
 
 
 def bare_generator(

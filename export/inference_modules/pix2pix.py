@@ -21,8 +21,8 @@ from export.network_rewrites import (
 )
 from export.seeded_dropout import has_dropout, use_seeded_dropout
 from export.unet_rewrites import speed_up_transposed_convs, trim_innermost
+from runtime.engines.spec import TensorSpec
 from runtime.errors import ExportError
-from runtime.spec import TensorSpec
 from training.checkpoint import Checkpoint
 from training.networks.pix2pix import Architecture, ResNet
 from training.networks.unet import UNet

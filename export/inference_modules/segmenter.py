@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from export.inference_modules import Arrays, Graph, Request
 from export.inference_modules.pixels import blocky_image, parameters, unit_range
 from export.network_rewrites import drop_cancelled_biases, inference_copy, to_half
-from runtime.spec import TensorSpec
+from runtime.engines.spec import TensorSpec
 from training.checkpoint import Checkpoint
 from training.networks.segmenter import IMAGE_NC, Architecture
 

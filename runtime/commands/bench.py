@@ -6,18 +6,18 @@ from typing import Annotated
 
 import typer
 
-from runtime.bench import measure
-from runtime.bench_input import demo_input, generated_input, input_from_files, input_from_image
-from runtime.bench_worker import BenchInput
+from runtime.bench.inputs import demo_input, generated_input, input_from_files, input_from_image
+from runtime.bench.measure import measure
+from runtime.bench.worker import BenchInput
 from runtime.commands import ASSETS
+from runtime.commands.console import note, out, progress_bar
 from runtime.commands.options import Device, Engine, Threads
-from runtime.console import note, out, progress_bar
-from runtime.engine import RUNNABLE, engine_spec
+from runtime.commands.tables import bench_table
+from runtime.engines.engine import RUNNABLE, engine_spec
+from runtime.engines.spec import EngineSpec
 from runtime.errors import InputError
 from runtime.files import atomic_path
-from runtime.input_files import refuse_overwriting
-from runtime.spec import EngineSpec
-from runtime.tables import bench_table
+from runtime.media.input_files import refuse_overwriting
 
 
 def bench(

@@ -13,13 +13,13 @@ import numpy as np
 import typer
 from rich.progress import Progress
 
+from runtime.commands.console import INTERRUPTED, NoteOnce, note, out, progress_bar
 from runtime.commands.options import Device, Engine, Threads
 from runtime.commands.trace import Trace
-from runtime.console import INTERRUPTED, NoteOnce, note, out, progress_bar
-from runtime.engine import engine_spec
+from runtime.engines.engine import engine_spec
 from runtime.errors import InputError
-from runtime.images import read_drawing, write_image
-from runtime.input_files import (
+from runtime.media.images import read_drawing, write_image
+from runtime.media.input_files import (
     IMAGE_SUFFIXES,
     WRITTEN_SUFFIXES,
     find_images,
@@ -27,9 +27,9 @@ from runtime.input_files import (
     output_paths,
     refuse_overwriting,
 )
-from runtime.mask_images import read_hint, read_weights
-from runtime.search import Completion, Search, Step
-from runtime.sketch_completer import DIRECTIONS, SketchCompleter
+from runtime.media.mask_images import read_hint, read_weights
+from runtime.runners.search import Completion, Search, Step
+from runtime.runners.sketch_completer import DIRECTIONS, SketchCompleter
 
 
 def complete(

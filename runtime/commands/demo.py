@@ -11,15 +11,15 @@ from numpy.typing import NDArray
 from rich.table import Table
 
 from runtime.commands import ASSETS
+from runtime.commands.console import err, note, out
 from runtime.commands.options import Device, Threads
-from runtime.console import err, note, out
-from runtime.images import read_drawing, read_inst_map, read_label_map, read_photo, write_image
-from runtime.inpainter import Inpainter
-from runtime.mask_images import read_hole_mask
-from runtime.sketch_completer import SketchCompleter
-from runtime.synthesizer import Synthesizer
-from runtime.translation_images import read_translation_input
-from runtime.translator import Translator
+from runtime.media.images import read_drawing, read_inst_map, read_label_map, read_photo, write_image
+from runtime.media.mask_images import read_hole_mask
+from runtime.media.translation_images import read_translation_input
+from runtime.runners.inpainter import Inpainter
+from runtime.runners.sketch_completer import SketchCompleter
+from runtime.runners.synthesizer import Synthesizer
+from runtime.runners.translator import Translator
 
 Pictures = dict[str, NDArray[np.uint8]]
 Timed = Callable[[str, Callable[[], Any]], Any]

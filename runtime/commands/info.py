@@ -5,10 +5,10 @@ from typing import Annotated
 
 import typer
 
+from runtime.commands.console import out
 from runtime.commands.options import Engine
-from runtime.console import out
-from runtime.engine import engine_spec
-from runtime.tables import least_memory_bytes, spec_tables
+from runtime.commands.tables import least_memory_bytes, spec_tables
+from runtime.engines.engine import engine_spec
 
 
 def info(

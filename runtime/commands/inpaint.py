@@ -8,13 +8,12 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
+from runtime.commands.console import NoteOnce, note
 from runtime.commands.options import Device, Engine, Threads
 from runtime.commands.results import print_result, write_all
-from runtime.console import NoteOnce, note
-from runtime.engine import engine_spec
+from runtime.engines.engine import engine_spec
 from runtime.errors import InputError
-from runtime.inpainter import Inpainter
-from runtime.input_files import (
+from runtime.media.input_files import (
     IMAGE_SUFFIXES,
     WRITTEN_SUFFIXES,
     find_images,
@@ -22,8 +21,9 @@ from runtime.input_files import (
     output_paths,
     refuse_overwriting,
 )
-from runtime.mask_images import read_hole_mask
-from runtime.translation_images import read_translation_input
+from runtime.media.mask_images import read_hole_mask
+from runtime.media.translation_images import read_translation_input
+from runtime.runners.inpainter import Inpainter
 
 _RGB = 3
 

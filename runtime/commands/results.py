@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.console import out, progress_bar
+from runtime.commands.console import out, progress_bar
 from runtime.errors import InputError
-from runtime.images import write_image
+from runtime.media.images import write_image
 
 
 def write_all(

@@ -9,17 +9,17 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
-from runtime.checks import check_label_map
+from runtime.commands.console import note
 from runtime.commands.options import Device, Engine, Threads
 from runtime.commands.results import print_result, write_all
-from runtime.console import note
 from runtime.errors import InputError, StyleError
 from runtime.files import require_file
-from runtime.images import read_inst_map, read_label_map, read_photo
-from runtime.input_files import find_label_maps, match_instances, output_paths, refuse_overwriting
-from runtime.style_encoder import StyleEncoder
-from runtime.styles import Styles
-from runtime.synthesizer import Synthesizer
+from runtime.media.images import read_inst_map, read_label_map, read_photo
+from runtime.media.input_files import find_label_maps, match_instances, output_paths, refuse_overwriting
+from runtime.runners.checks import check_label_map
+from runtime.runners.style_encoder import StyleEncoder
+from runtime.runners.styles import Styles
+from runtime.runners.synthesizer import Synthesizer
 
 
 def synthesize(

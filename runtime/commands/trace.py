@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from runtime.search import Completion, Step
+from runtime.runners.search import Completion, Step
 
 _WIDTH, _PLOT_HEIGHT, _MARGIN = 960, 300, 44
 _COLUMNS = 4

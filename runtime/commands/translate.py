@@ -8,12 +8,12 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
+from runtime.commands.console import NoteOnce, note, progress_bar
 from runtime.commands.options import Device, Engine, Threads
 from runtime.commands.results import print_result, write_all
-from runtime.console import NoteOnce, note, progress_bar
-from runtime.engine import engine_spec
+from runtime.engines.engine import engine_spec
 from runtime.errors import InputError
-from runtime.input_files import (
+from runtime.media.input_files import (
     ARRAY_SUFFIX,
     IMAGE_SUFFIXES,
     WRITTEN_SUFFIXES,
@@ -22,8 +22,8 @@ from runtime.input_files import (
     output_paths,
     refuse_overwriting,
 )
-from runtime.translation_images import read_translation_input
-from runtime.translator import Translator
+from runtime.media.translation_images import read_translation_input
+from runtime.runners.translator import Translator
 
 _PICTURE_CHANNELS = (1, 3)
 
@@ -85,7 +85,7 @@ def translate(
 def _translate_video(
     engine: Path, video: Path, output: Path, seed: int | None, codec: str | None, device: str, threads: int | None
 ) -> None:
-    from runtime.video import require_target, translate_video  # here, because OpenCV is an extra
+    from runtime.media.video import require_target, translate_video  # here, because OpenCV is an extra
 
     if codec is None:
         require_target(output)

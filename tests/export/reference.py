@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 
 from export.onnx_from_checkpoint import Exported
-from runtime.onnx_engine import OnnxEngine
+from runtime.engines.onnx_engine import OnnxEngine
 from training.checkpoint import Checkpoint
 
 Arrays = dict[str, NDArray[Any]]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from runtime.onnx_metadata import read_spec
+from runtime.engines.onnx_metadata import read_spec
 from tests.export.conftest import Tiny
 from tests.paths import GOLDEN, ROOT, needs_golden
 from tests.tiny_models import save_tiny_checkpoint

@@ -16,9 +16,9 @@ from export.inference_modules.contextual_gan import CompletionStep, engines
 from export.onnx_from_checkpoint import Exported, export_onnx
 from export.validate import validate
 from runtime import SketchCompleter
+from runtime.engines.onnx_engine import OnnxEngine
 from runtime.errors import ExportError
-from runtime.onnx_engine import OnnxEngine
-from runtime.search import Search
+from runtime.runners.search import Search
 from tests.tolerances import COMPLETION
 from training.checkpoint import Checkpoint, save_checkpoint
 from training.networks.completion_losses import contextual_loss, perceptual_loss

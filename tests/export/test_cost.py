@@ -5,7 +5,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from export.cost import cost_of
-from runtime.spec import Cost
+from runtime.engines.spec import Cost
 from tests.export.conftest import Tiny
 from tests.tiny_models import tiny_checkpoint
 

@@ -8,8 +8,8 @@ import onnx
 import pytest
 
 from export.engine_from_onnx import Profile, default_profile, engine_from_onnx
+from runtime.engines.spec import parse_spec
 from runtime.errors import DeviceError, EngineFormatError, ExportError, MissingFileError
-from runtime.spec import parse_spec
 from tests.export.conftest import Tiny
 
 ENGINES = [

@@ -20,10 +20,10 @@ from export.inference_modules.inpainting import default_scales
 from export.onnx_from_checkpoint import Exported, export_onnx, graphs_of
 from export.validate import validate
 from runtime import Inpainter
-from runtime.baseline import BaselineInpainter
+from runtime.bench.baseline import BaselineInpainter
+from runtime.engines.onnx_engine import OnnxEngine
+from runtime.engines.onnx_metadata import read_spec
 from runtime.errors import ExportError, ParityError
-from runtime.onnx_engine import OnnxEngine
-from runtime.onnx_metadata import read_spec
 from tests.export.reference import psnr
 from tests.tiny_models import save_tiny_checkpoint
 from tests.tolerances import GREY_LEVELS, PSNR_DB

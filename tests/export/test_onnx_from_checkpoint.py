@@ -11,8 +11,8 @@ from onnx import TensorProto
 from export import onnx_from_checkpoint
 from export.onnx_from_checkpoint import export_onnx
 from export.torch_to_onnx import MAX_BYTES
+from runtime.engines.onnx_metadata import read_spec
 from runtime.errors import ExportError, ParityError
-from runtime.onnx_metadata import read_spec
 from tests.export.conftest import SIZE, Tiny
 from tests.export.reference import psnr, random_inputs, reference_bytes, run
 from tests.paths import ROOT

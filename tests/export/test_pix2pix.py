@@ -11,8 +11,8 @@ from onnx import TensorProto
 from export.inference_modules import Request
 from export.onnx_from_checkpoint import export_onnx, graphs_of
 from export.validate import validate
+from runtime.engines.onnx_metadata import read_spec
 from runtime.errors import CheckpointError, ExportError
-from runtime.onnx_metadata import read_spec
 from tests.export.conftest import SIZE, Tiny
 from tests.export.reference import psnr, random_inputs, reference_bytes, run
 from tests.tiny_models import ARCHITECTURES, TRANSLATORS, save_tiny_checkpoint, tiny_checkpoint

@@ -13,7 +13,7 @@ from torch import nn
 from export.inference_modules import Graph
 from export.seeded_dropout import SeededDropout, SeedHolder, has_dropout, keep_mask, use_seeded_dropout
 from export.torch_to_onnx import torch_to_onnx
-from runtime.spec import TensorSpec
+from runtime.engines.spec import TensorSpec
 from tests.export.conftest import Tiny
 from tests.export.reference import random_inputs, run
 from tests.tiny_models import tiny_checkpoint

@@ -4,13 +4,12 @@ import json
 import resource
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
+from tests.paths import ROOT
 from tests.runtime import tiny_engines, tiny_translators
 
-ROOT = Path(__file__).resolve().parents[2]
 HEAVY = ("torch", "onnx", "cv2", "PIL", "typer", "rich", "onnxruntime", "training", "export")
 
 

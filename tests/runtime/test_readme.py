@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from runtime.input_files import IMAGE_SUFFIXES
-from runtime.windows import STRATEGIES
+from runtime.media.input_files import IMAGE_SUFFIXES
+from runtime.runners.windows import STRATEGIES
 from tests.paths import ROOT
 from tests.runtime import tiny_completers, tiny_engines, tiny_inpainters, tiny_translators
 
@@ -26,7 +26,7 @@ def test_the_completers_example(tmp_path, monkeypatch):
     Image.fromarray(drawing).save(tmp_path / "drawing.png")
     monkeypatch.chdir(tmp_path)
     # The reader's engine makes pictures with something in them; this one makes flat ones, which are no evidence.
-    monkeypatch.setattr("runtime.sketch_input._LEAST_CONTRAST", 0)
+    monkeypatch.setattr("runtime.runners.sketch_input._LEAST_CONTRAST", 0)
     values: dict = {}
     exec(example("SketchCompleter"), values)
     assert values["photo"].shape == values["sketch"].shape == (32, 32, 3)
@@ -89,7 +89,7 @@ def test_suffixes_and_codecs():
     for suffix in IMAGE_SUFFIXES:
         assert suffix.strip(".").replace("tiff", "tif") in README
     pytest.importorskip("cv2")
-    from runtime.video import CODECS
+    from runtime.media.video import CODECS
 
     rows = re.findall(r"^\| `(\.[^`]*)` \| `(....)`", README, re.MULTILINE)
     assert {suffix: codec for suffixes, codec in rows for suffix in suffixes.split()} == CODECS

@@ -7,10 +7,10 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from runtime import Inpainter, SketchCompleter, Synthesizer, Translator
 from runtime.commands import ASSETS
-from runtime.images import read_drawing, read_inst_map, read_label_map, read_photo
-from runtime.mask_images import read_hole_mask
+from runtime.media.images import read_drawing, read_inst_map, read_label_map, read_photo
+from runtime.media.mask_images import read_hole_mask
 from tests.paths import DATA, needs_data
-from tests.runtime.test_command_line import run
+from tests.runtime.commands.test_command_line import run
 from training.data.conditions import CONDITIONS
 from training.data.faces import random_face, render_face
 from training.data.images import resize_photo

@@ -12,8 +12,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from runtime.labels import LabelSpec
-from runtime.spec import SPEC_KEY, Cost, EngineSpec, StyleBank, TensorSpec
+from runtime.engines.labels import LabelSpec
+from runtime.engines.spec import SPEC_KEY, Cost, EngineSpec, StyleBank, TensorSpec
 
 LABELS = LabelSpec(("sky", "road", "car", "person"), ((70, 130, 180), (128, 64, 128), (0, 0, 142), (220, 20, 60)))
 BANK = StyleBank(2, {2: ((1.0, 2.0), (3.0, 4.0), (5.0, 6.0)), 3: ((7.0, 8.0), (9.0, 1.0))})

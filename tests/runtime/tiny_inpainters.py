@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 from onnx import TensorProto, helper
 
-from runtime.spec import TensorSpec
+from runtime.engines.spec import TensorSpec
 from tests.runtime import tiny_engines
 
 SIZE = (32, 48)

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
+from runtime.engines.labels import LabelSpec
 from runtime.errors import CheckpointError, MissingFileError, OutputError
-from runtime.labels import LabelSpec
 from tests.paths import ROOT
 from training.checkpoint import METADATA_KEY, Checkpoint, load_checkpoint, load_strict, save_checkpoint, sha256_of
 from training.networks.pix2pixhd import Architecture, build

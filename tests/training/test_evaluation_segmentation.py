@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from onnx import helper
 
+from runtime.engines.labels import LabelSpec
 from runtime.errors import DataError, InputError, MissingFileError, Pix2rtError
-from runtime.labels import LabelSpec
 from tests.training.tiny_onnx import FLOAT, INT64, UINT8, nearest_red, red_is_the_class, save
 from training.class_tables import CITYSCAPES, CITYSCAPES_TRAIN_IDS, ignored_classes
 from training.evaluation.evaluate import evaluate

@@ -9,9 +9,9 @@ from PIL import Image
 
 from export.onnx_from_checkpoint import export_onnx
 from export.parity import compare, measure
-from runtime.engine import engine_spec
+from runtime.engines.engine import engine_spec
+from runtime.engines.onnx_engine import OnnxEngine
 from runtime.errors import CheckpointError, ExportError, ParityError, TrainingError
-from runtime.onnx_engine import OnnxEngine
 from tests.training.runs import command, losses, scene_data, train
 from training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from training.class_tables import CITYSCAPES

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import confusion_matrix
 
+from runtime.engines.labels import LabelSpec
 from runtime.errors import DataError, InputError
-from runtime.labels import LabelSpec
 from training.class_tables import CITYSCAPES, CITYSCAPES_TRAIN_IDS, ignored_classes
 from training.data.images import resize_map
 from training.evaluation.figures import Measure

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from torch import Tensor
 
+from runtime.engines.labels import MAX_CLASSES
 from runtime.errors import CheckpointError
-from runtime.labels import MAX_CLASSES
 from training.checkpoint import Checkpoint
 from training.class_tables import class_table
 from training.imports.options_file import Statement, agree, read_options, statements_of

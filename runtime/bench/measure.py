@@ -1,0 +1,104 @@
+"""Measures engines end to end: arrays of bytes in, array of bytes out, host work included.
+
+Every engine runs in a process of its own, so that load time and peak memory are its own; two engines take turns, so
+that a drifting clock hits both alike.
+"""
+
+import os
+import platform
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runtime.bench.worker import BenchInput, EngineProcess
+from runtime.version import __version__
+
+
+def measure(
+    paths: list[Path],
+    scene: BenchInput,
+    runs: int,
+    warmup: int,
+    device: str,
+    threads: int | None,
+    progress: Callable[[], None],
+) -> dict[str, Any]:
+    """Measure one engine, or two in turns.
+
+    Args:
+        paths: one or two engines.
+        scene: the input of all of them.
+        runs: measured calls of each.
+        warmup: calls of each before those, at least one: the first call is reported by itself.
+        device: as in `open_engine`.
+        threads: as in `open_engine`.
+        progress: called after every turn.
+
+    Returns:
+        A JSON-serialisable report.
+
+    Raises:
+        Pix2rtError: an engine cannot be opened, or refuses the input.
+    """
+    workers: list[EngineProcess] = []
+    try:
+        for path in paths:
+            workers.append(EngineProcess(path))
+        opened = [worker.call("open", str(worker.path), device, threads, scene) for worker in workers]
+        times_ms = [_turn(workers, progress) for _ in range(max(warmup, 1) + runs)]
+        memory, outputs = zip(*(worker.call("finish") for worker in workers), strict=True)
+    finally:
+        for worker in workers:
+            worker.close()
+    measured = times_ms[-runs:]
+    report: dict[str, Any] = {"date": datetime.now(UTC).isoformat(timespec="seconds"), "pix2rt": __version__}
+    report |= {"machine": machine(), "input": scene.source, "size": list(scene.size)}
+    report["engines"] = [
+        {"path": str(path), **opened[i], "first_call_ms": times_ms[0][i], "peak_memory_mb": memory[i]}
+        | _statistics([turn[i] for turn in measured])
+        for i, path in enumerate(paths)
+    ]
+    if len(paths) == 2:
+        ratios = [second / first for first, second in measured]
+        report["speedup"] = {"median": float(np.median(ratios)), "min": min(ratios), "max": max(ratios)}
+        report["max_difference"] = _max_difference(outputs[0], outputs[1])
+    return report
+
+
+def _turn(workers: list[EngineProcess], progress: Callable[[], None]) -> list[float]:
+    times_ms = [float(worker.call("run")) for worker in workers]
+    progress()
+    return times_ms
+
+
+def _statistics(times_ms: list[float]) -> dict[str, Any]:
+    p50, p90, p99 = (float(value) for value in np.percentile(times_ms, (50, 90, 99)))
+    return {"p50_ms": p50, "p90_ms": p90, "p99_ms": p99, "images_per_s": 1000 / p50, "times_ms": times_ms}
+
+
+def _max_difference(first: NDArray[Any], second: NDArray[Any]) -> float | None:
+    if first.shape != second.shape:
+        return None
+    return float(np.abs(first.astype(np.float32) - second.astype(np.float32)).max())
+
+
+def machine() -> dict[str, Any]:
+    """What the figures were measured on."""
+    return {
+        "cpu": _cpu_model(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "system": platform.platform(),
+        "python": platform.python_version(),
+    }
+
+
+def _cpu_model() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.is_file() else []
+    return next(
+        (line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.processor()
+    )

@@ -1,0 +1,106 @@
+"""What the commands print: Rich tables of specifications and measurements."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from runtime.engines.spec import EngineSpec, TensorSpec
+
+MB = 1e6
+
+
+def least_memory_bytes(spec: EngineSpec) -> int:
+    """The least that loading and one call need on the CPU; libraries and the buffers of operators come on top.
+
+    While onnxruntime lays the weights out for the processor it holds them 2.5 times (measured with 274 MB of
+    convolutions); the tensors of a call come on top.
+    """
+    return 5 * spec.cost.weight_bytes // 2 + spec.cost.activation_bytes
+
+
+def spec_tables(path: str, spec: EngineSpec) -> RenderableType:
+    """The specification of the engine `path`, its tensors and its classes."""
+    parts: list[RenderableType] = [_facts(path, spec), _tensors(spec)]
+    if spec.labels:
+        parts.append(_classes(spec))
+    return Group(*parts)
+
+
+def _facts(path: str, spec: EngineSpec) -> Table:
+    height, width = spec.cost.size
+    facts = {
+        "kind": f"{spec.kind} ({spec.family})",
+        "size": f"{spec.size[1]}×{spec.size[0]}" if spec.size else _any_size(spec),
+        "precision": spec.precision,
+        "normalization": spec.normalization,
+        "multiply-adds": f"{spec.cost.macs / 1e9:.2f} G at {width}×{height}",
+        "parameters": f"{spec.cost.parameters / 1e6:.2f} M",
+        "weights": f"{spec.cost.weight_bytes / MB:.1f} MB",
+        "peak memory": f"at least {least_memory_bytes(spec) / MB:.0f} MB at {width}×{height}; see pix2rt bench",
+        "parity": ", ".join(f"{name} {value:g}" for name, value in spec.parity.items()) or "not measured",
+        "made with": ", ".join(f"{name} {version}" for name, version in spec.versions.items()),
+        "checkpoint": spec.checkpoint_sha256,
+    }
+    facts |= {name: str(value) for name, value in spec.options.items()}
+    table = Table(title=path, title_justify="left", show_header=False)
+    for name, value in facts.items():
+        table.add_row(name, Text(value))
+    return table
+
+
+def _any_size(spec: EngineSpec) -> str:
+    if spec.kind == "sketch":
+        return f"{spec.cost.size[1]}×{spec.cost.size[0]} joint images"
+    least = f", at least {spec.smallest_side}" if spec.smallest_side > spec.size_multiple else ""
+    return f"any multiple of {spec.size_multiple}{least}"
+
+
+def _tensors(spec: EngineSpec) -> Table:
+    table = Table("tensor", "dtype", "shape")
+    rows: list[tuple[str, TensorSpec]] = [("→", tensor) for tensor in spec.inputs] + [("←", t) for t in spec.outputs]
+    for arrow, tensor in rows:
+        table.add_row(f"{arrow} {tensor.name}", tensor.dtype, Text(" × ".join(map(str, tensor.shape))))
+    return table
+
+
+def _classes(spec: EngineSpec) -> Table:
+    assert spec.labels
+    table = Table("id", "colour", "class", "styles")
+    for class_id, (name, colour) in enumerate(zip(spec.labels.names, spec.labels.palette, strict=True)):
+        styles = len(spec.styles.centres.get(class_id, ())) if spec.styles else 0
+        chip = Text("    ", style=f"on rgb({colour[0]},{colour[1]},{colour[2]})")
+        table.add_row(str(class_id), chip, Text(name), str(styles) if styles else "")
+    return table
+
+
+def bench_table(report: Mapping[str, Any]) -> RenderableType:
+    """The measurements of `runtime.bench.measure.measure`, one column per engine."""
+    machine = report["machine"]
+    height, width = report["size"]
+    title = f"{width}×{height}, {report['input']}, {machine['cpu']}, {machine['cores']} cores"
+    table = Table("", *(engine["path"] for engine in report["engines"]), title=title, title_justify="left")
+    rows = {
+        "kind": "{kind}",
+        "precision": "{precision}",
+        "device": "{device}",
+        "latency p50": "{p50_ms:.1f} ms",
+        "latency p90": "{p90_ms:.1f} ms",
+        "latency p99": "{p99_ms:.1f} ms",
+        "images per second": "{images_per_s:.2f}",
+        "load": "{load_ms:.0f} ms",
+        "first call": "{first_call_ms:.1f} ms",
+        "peak memory": "{peak_memory_mb:.0f} MB",
+        "onnxruntime": "{onnxruntime}",
+    }
+    for name, pattern in rows.items():
+        table.add_row(name, *(pattern.format(**engine) for engine in report["engines"]))
+    if "speedup" not in report:
+        return table
+    ratio = report["speedup"]
+    difference = report["max_difference"]
+    summary = f"{ratio['median']:.2f}× as fast as the other (turn by turn {ratio['min']:.2f}× to {ratio['max']:.2f}×); "
+    levels = "outputs of other shapes" if difference is None else f"largest difference {difference:g} grey levels"
+    return Group(table, Text(summary + levels))

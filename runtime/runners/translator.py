@@ -1,0 +1,96 @@
+"""Image in, translated image out: pix2pix, and pix2pixHD without a class table."""
+
+import os
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from runtime.engines.engine import open_engine
+from runtime.engines.rendering import render_in_batches, require_output
+from runtime.engines.spec import EngineSpec
+from runtime.runners.checks import engine_size
+from runtime.runners.image_checks import check_image, check_image_seed, reflect_to
+
+
+class Translator:
+    """Runs a translator engine. `run` may be called from several threads.
+
+    Attributes:
+        spec: what the engine is.
+        device: where it runs: "cpu" or "cuda".
+        input_nc: channels of the images it takes.
+        output_nc: channels of the images it makes.
+    """
+
+    _kind = "translator"
+
+    def __init__(self, path: str | os.PathLike[str], device: str = "auto", threads: int | None = None) -> None:
+        """Load the engine `path`; arguments and errors as in `runtime.engines.engine.open_engine`."""
+        self._path = os.fspath(path)
+        self._engine = open_engine(self._path, device, kinds=(self._kind,), threads=threads)
+        self.spec: EngineSpec = self._engine.spec
+        self.device: str = self._engine.device
+        self.input_nc, self.output_nc = self._channels()
+
+    @property
+    def is_stochastic(self) -> bool:
+        """Whether the engine draws its dropout masks from a seed (the noise z of the paper, section 3.1)."""
+        return self.spec.input("seed") is not None
+
+    def run(self, image: ArrayLike, *, seed: int | None = None) -> NDArray[np.uint8]:
+        """Translate an image of any size. Same image, same seed: same bytes.
+
+        An image that is smaller than the engine wants, or no multiple of its step, is extended by reflection at the
+        bottom and right; the result is cropped back.
+
+        Args:
+            image: uint8 [H, W, C] or [N, H, W, C]; for an engine of one channel also [H, W]. A batch of N equals N
+                single calls, except for an engine of any batch size whose normalisation is "batch-stats": it sees the
+                whole batch at once.
+            seed: 0 to 2³¹ − 1, for a stochastic engine; None for 0. Every image of a batch gets the same.
+
+        Returns:
+            uint8 [H, W, Cout] or [N, H, W, Cout], a fresh array.
+
+        Raises:
+            InputError: the image or seed does not fit the engine; says how to convert it.
+            DeviceError: the device fails, for instance for lack of memory.
+        """
+        images = check_image(image, self.input_nc)
+        size = engine_size("image", (images.shape[1], images.shape[2]), self.spec, pad=True)
+        number = check_image_seed(seed, self.is_stochastic)
+
+        def render(part: slice, batch: int) -> NDArray[np.uint8]:
+            count, height, width, _ = images[part].shape
+            filled = _fill(reflect_to(images[part], size), batch)
+            return self._render(filled, number)[:count, :height, :width]
+
+        translations = render_in_batches(render, len(images), self._batch(len(images)))
+        return translations if np.ndim(image) == 4 else translations[0]
+
+    def _batch(self, count: int) -> int:
+        """Images in one call of the engine: one where that is free, so that no image depends on its mates."""
+        return self.spec.max_batch or (count if self.spec.normalization == "batch-stats" else 1)
+
+    # What follows depends on the kind of engine.
+
+    def _channels(self) -> tuple[int, int]:
+        image, translation = self.spec.input("image"), self.spec.output("translation")
+        assert image
+        assert translation  # open_engine refuses engines without them
+        return int(image.shape[3]), int(translation.shape[3])
+
+    def _render(self, images: NDArray[np.uint8], seed: int) -> NDArray[np.uint8]:
+        """One call of the engine: uint8 [N, H, W, C] at its own batch and size → uint8 [N, H, W, Cout]."""
+        inputs: dict[str, NDArray[np.uint8] | NDArray[np.int32]] = {"image": np.ascontiguousarray(images)}
+        if self.is_stochastic:
+            inputs["seed"] = np.full(len(images), seed, np.int32)
+        translation = self._engine.run(inputs)["translation"]
+        require_output(self._path, "translation", translation, "uint8", (*images.shape[:3], self.output_nc))
+        return translation
+
+
+def _fill(images: NDArray[np.uint8], batch: int) -> NDArray[np.uint8]:
+    """Repeat the last image until there are `batch`."""
+    missing = batch - len(images)
+    return np.concatenate((images, np.repeat(images[-1:], missing, axis=0))) if missing else images
