@@ -70,7 +70,12 @@ def conv_transpose(layer, weights, x):
 
 
 def _with_bias(x, weights, bias):
-    return x if bias is None else x + weights[bias][:, None, None]
+    return x if bias is None else x + _column(weights, bias)
+
+
+def _column(weights, name):
+    """One value a channel."""
+    return weights[name].reshape(-1, 1, 1)
 
 
 def instance_norm(layer, weights, x):
@@ -84,12 +89,12 @@ def batch_norm(layer, weights, x):
 def _normalised(layer, weights, x, axes):
     x = (x - x.mean(axes, keepdims=True)) / np.sqrt(x.var(axes, keepdims=True) + layer.epsilon)
     if layer.scale is not None:
-        x = x * weights[layer.scale][:, None, None]
+        x = x * _column(weights, layer.scale)
     return _with_bias(x, weights, layer.bias)
 
 
 def affine(layer, weights, x):
-    return x * weights[layer.scale][:, None, None] + weights[layer.bias][:, None, None]
+    return x * _column(weights, layer.scale) + _column(weights, layer.bias)
 
 
 def activation(layer, weights, x):
