@@ -88,8 +88,8 @@ def expect(value: Value, dtype: str, axes: int) -> None:
 
 
 def expect_vector(weights: Weights, initializer: str | None, channels: int) -> None:
-    """Raise ValueError where there is an initializer, and it has not one value a channel."""
-    if initializer is not None and weights[initializer].dims != (channels,):
+    """Raise ValueError where there is an initializer, and it has not one value a channel: [C] or [1, C, 1, 1]."""
+    if initializer is not None and weights[initializer].dims not in ((channels,), (1, channels, 1, 1)):
         raise ValueError(f"{initializer} of {list(weights[initializer].dims)}, expected [{channels}]")
 
 

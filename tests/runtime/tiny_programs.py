@@ -1,8 +1,8 @@
 """A small program of every kind of layer between labels and bytes, its weights, and engine files that carry it."""
 
+from dataclasses import replace
+
 import numpy as np
-import onnx
-from onnx import numpy_helper
 
 from runtime.engines.program import PROGRAM_KEY, Program
 from runtime.engines.program_layers import (
@@ -21,7 +21,9 @@ from runtime.engines.program_layers import (
     ToBytes,
     Upsample,
 )
+from runtime.engines.spec import SPEC_KEY, TensorSpec
 from tests.runtime import tiny_engines
+from tests.runtime.program_graphs import Graph
 
 SIZE = (8, 16)
 LABEL_NC, FEAT_NUM = tiny_engines.LABELS.label_nc, tiny_engines.BANK.feat_num
@@ -36,7 +38,7 @@ WEIGHTS = {
         "second": (4, LABEL_NC + 1 + FEAT_NUM - 5, 3, 5),
         "bias": (4,),
         "scale": (4,),
-        "up": (8, 4, 3, 3),
+        "wider": (8, 4, 3, 3),
         "wide": (12, 4, 3, 3),
     }.items()
 }
@@ -58,7 +60,7 @@ PROGRAM = Program(
         Upsample(("most",), "nearest", 2, "nearest"),
         Add(("linear", "nearest"), "pooled"),
         Concat(("pooled", "affine"), "both"),
-        ConvTranspose(("both",), "up", "up", "bias", (2, 1), _AROUND, (1, 0)),
+        ConvTranspose(("both",), "up", "wider", "bias", (2, 1), _AROUND, (1, 0)),
         Conv(("up",), "dilated", ("wide",), None, _ONE, (2, 1), (2, 1, 2, 1), "zero"),
         DepthToSpace(("dilated",), "large", 2),
         AveragePool(("large",), "small", (2, 2), (2, 2), _NONE),
@@ -68,11 +70,23 @@ PROGRAM = Program(
 )
 
 
-def engine(path, program=None):
-    """A tiny synthesizer whose file holds `WEIGHTS` and a program as well; the graph uses neither."""
-    tiny_engines.synthesizer(path, styles=True, size=SIZE, batch="N")
-    model = onnx.load(path)
-    model.graph.initializer.extend(numpy_helper.from_array(value, name) for name, value in WEIGHTS.items())
-    model.metadata_props.add(key=PROGRAM_KEY, value=PROGRAM.to_json() if program is None else program)
-    path.write_bytes(model.SerializeToString())
-    return path
+def engine(path, program=PROGRAM, spec=SPEC, weights=WEIGHTS, document=None):
+    """An engine file whose graph and program say the same; a `document` takes the place of the latter."""
+    graph = Graph(program, weights)
+    metadata = {SPEC_KEY: spec.to_json(), PROGRAM_KEY: program.to_json() if document is None else document}
+    return tiny_engines.save(path, spec, graph.nodes, graph.constants, metadata)
+
+
+def floats_spec(channels, features):
+    """Of an engine from images of any size to floats, with the channels of each."""
+    return replace(
+        SPEC,
+        kind="features",
+        inputs=(TensorSpec("image", "uint8", ("N", "H", "W", channels)),),
+        outputs=(TensorSpec("features", "float32", ("N", features, "h", "w")),),
+        size=None,
+        size_multiple=1,
+        smallest_side=1,
+        labels=None,
+        styles=None,
+    )

@@ -161,7 +161,7 @@ UNFIT = {
     "a wide reflection": (changed(1, pads=[8, 2, 1, 2]), "reflects"),
     "a kernel larger than the map": (changed(1, dilation=[9, 1]), r"\(conv\): gives"),
     "a transposed one for other channels": (changed(14, weight="wide"), "for 12 channels, given 8"),
-    "a scale of another length": (changed(2, scale="up"), r"expected \[4\]"),
+    "a scale of another length": (changed(2, scale="wider"), r"expected \[4\]"),
     "sums of two shapes": (changed(6, inputs=["features", "leaky"]), "adds"),
     "joins of two sizes": (changed(13, inputs=["features", "affine"]), "joins"),
     "channels that make no block": (changed(16, block=3), "expected a multiple of 9"),
@@ -177,7 +177,7 @@ UNFIT = {
 def test_layers_that_do_not_fit(tmp_path, name):
     document, message = UNFIT[name]
     with pytest.raises(EngineFormatError, match=message):
-        read_whole(tiny_programs.engine(tmp_path / "e.onnx", json.dumps(document)))
+        read_whole(tiny_programs.engine(tmp_path / "e.onnx", document=json.dumps(document)))
 
 
 def with_initializer(path, change):
