@@ -4,12 +4,13 @@ A value is the parts that its readers read: a concatenation is the list of its s
 and shift of a part, whose statistics the convolution before it leaves behind.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from runtime.engines import program_layers as ops
 from runtime.engines.initializers import Initializer
+from runtime.engines.native_labels import Labels, can_pool, convolve_labels, dense, pool_labels, read_labels
 from runtime.engines.native_memory import Block
 from runtime.engines.native_steps import Part, Source, Step
 from runtime.engines.program import Program
@@ -45,10 +46,11 @@ class Planner:
         self, values: Mapping[str, Value], buffers: Mapping[str, int], weights: WeightFile, lanes: int, algorithm: str
     ) -> None:
         """`buffers`: engine inputs and outputs → their number; `algorithm`: of convolutions, "auto" but in tests."""
-        self._values, self._buffers, self._weights, self._lanes = values, buffers, weights, lanes
-        self._algorithm = algorithm
+        self.values, self.buffers = values, buffers
+        self._weights, self._lanes, self._algorithm = weights, lanes, algorithm
         self._batch = values[next(iter(buffers))].shape[0]
         self._parts: dict[str, Parts] = {}
+        self._labels: dict[str, Labels] = {}
         self.steps: list[Step] = []
 
     def plan(self, program: Program) -> list[Step]:
@@ -59,15 +61,16 @@ class Planner:
                 self._parts[layer.output] = parts
         return self.steps
 
-    def _step(self, kind: str, shape: tuple[int, ...], **fields: Any) -> Step:
+    def step(self, kind: str, shape: tuple[int, ...], **fields: Any) -> Step:
+        """Append a step."""
         step = Step(kind, (shape[0], shape[1], shape[2]), **fields)
         self.steps.append(step)
         return step
 
-    def _made(self, kind: str, shape: tuple[int, ...], **fields: Any) -> Parts:
+    def made(self, kind: str, shape: tuple[int, ...], **fields: Any) -> Parts:
         """A step that writes a value of its own."""
         size = self._padded(shape[0]) * shape[1] * shape[2] * self._batch * _FLOAT
-        step = self._step(kind, shape, out=Block(size, 0, 0), **fields)
+        step = self.step(kind, shape, out=Block(size, 0, 0), **fields)
         assert step.out
         return (Part(step.out, step, *step.shape),)
 
@@ -75,33 +78,43 @@ class Planner:
         return -(-channels // self._lanes) * self._lanes
 
     def _inputs(self, layer: Layer) -> Parts:
-        return self._parts[layer.inputs[0]]
+        return self._parts_of(layer.inputs[0])
+
+    def _parts_of(self, name: str) -> Parts:
+        if name not in self._parts:
+            self._parts[name] = dense(self, self._labels[name])
+        return self._parts[name]
 
     def _shape(self, name: str) -> tuple[int, ...]:
-        return self._values[name].shape[1:]
+        return self.values[name].shape[1:]
 
     def _single(self, name: str) -> Part:
         """A value as one part; a concatenation is copied together."""
-        parts = self._parts[name]
+        parts = self._parts_of(name)
         if len(parts) > 1:
-            self._parts[name] = parts = self._made("concat", self._shape(name), inputs=parts)
+            self._parts[name] = parts = self.made("concat", self._shape(name), inputs=parts)
         return parts[0]
 
     def _plain(self, part: Part) -> Part:
         """The part, computed where it is not read as it lies there."""
-        return part if part.is_plain else self._made("sum", (part.channels, part.height, part.width), inputs=(part,))[0]
+        return part if part.is_plain else self.made("sum", (part.channels, part.height, part.width), inputs=(part,))[0]
 
     def _from_bytes(self, layer: ops.FromBytes) -> Parts:
-        buffers = (self._buffers[layer.inputs[0]],)
-        return self._made("from_bytes", self._shape(layer.output), buffers=buffers, scale=layer.scale, shift=layer.shift)
+        buffers = (self.buffers[layer.inputs[0]],)
+        return self.made("from_bytes", self._shape(layer.output), buffers=buffers, scale=layer.scale, shift=layer.shift)
+
+    def _label_features(self, layer: ops.LabelFeatures) -> None:
+        self._labels[layer.output] = read_labels(self, layer)
 
     def _conv(self, layer: ops.Conv) -> Parts:
-        inputs, kernel = self._inputs(layer), self._weights.dims(layer.weights[0])[2:]
-        return self._made(
+        kernel = self._weights.dims(layer.weights[0])[2:]
+        labels = self._labels.get(layer.inputs[0])
+        inputs = () if labels else self._inputs(layer)
+        made = self.made(
             "conv",
             self._shape(layer.output),
             inputs=inputs,
-            sources=self._conv_sources(layer.weights, inputs),
+            sources=() if labels else self._conv_sources(layer.weights, [part.channels for part in inputs]),
             bias=self._weights.at(layer.bias),
             kernel=kernel,
             stride=layer.stride,
@@ -110,8 +123,13 @@ class Planner:
             is_reflected=layer.pad_mode == "reflect",
             algorithm=self._algorithm,
         )
+        if not labels:
+            return made
+        channels = [labels.channels, labels.styles.channels if labels.styles else 0]
+        conv = self.steps.pop()
+        return (convolve_labels(self, labels, conv, self._conv_sources(layer.weights, channels)),)
 
-    def _conv_sources(self, names: tuple[str, ...], inputs: Parts) -> tuple[Source, ...]:
+    def _conv_sources(self, names: tuple[str, ...], inputs: Sequence[int]) -> tuple[Source, ...]:
         """Where the weights of each run of channels lie that is in one initializer and one part."""
         sources = []
         begin = 0
@@ -119,13 +137,13 @@ class Planner:
             _, channels, height, width = self._weights.dims(name)
             first = 0
             for operand, part in enumerate(inputs):
-                low, high = max(first, begin), min(first + part.channels, begin + channels)
+                low, high = max(first, begin), min(first + part, begin + channels)
                 if low < high:
                     taps = height * width
                     address = self._weights.at(name, (low - begin) * taps)
                     assert address is not None
                     sources.append(Source(address, channels * taps, taps, operand, low - first, high - low))
-                first += part.channels
+                first += part
             begin += channels
         return tuple(sources)
 
@@ -138,7 +156,7 @@ class Planner:
             assert address is not None
             sources.append(Source(address, taps, outputs * taps, operand, 0, part.channels))
             first += part.channels
-        return self._made(
+        return self.made(
             "conv_transpose",
             self._shape(layer.output),
             inputs=inputs,
@@ -155,7 +173,7 @@ class Planner:
         is_affine = isinstance(layer, ops.Affine)
         for part in self._inputs(layer):
             plain = self._plain(part)
-            norm = self._step(
+            norm = self.step(
                 "norm",
                 (part.channels, part.height, part.width),
                 gain=self._weights.at(layer.scale, first),
@@ -175,7 +193,7 @@ class Planner:
             return part.maker.stats
         step = part.maker
         if step.kind not in ("conv", "conv_transpose", "stem"):
-            step = self._step("stats", (part.channels, part.height, part.width), inputs=(part,))
+            step = self.step("stats", (part.channels, part.height, part.width), inputs=(part,))
         step.stats = Block(2 * self._batch * self._padded(part.channels) * _DOUBLE, 0, 0)
         return step.stats
 
@@ -185,26 +203,34 @@ class Planner:
         return tuple(part for part in parts if part)
 
     def _add(self, layer: ops.Add) -> Parts:
-        return self._made("sum", self._shape(layer.output), inputs=tuple(self._single(name) for name in layer.inputs))
+        return self.made("sum", self._shape(layer.output), inputs=tuple(self._single(name) for name in layer.inputs))
 
     def _concat(self, layer: ops.Concat) -> Parts:
-        return tuple(part for name in layer.inputs for part in self._parts[name])
+        return tuple(part for name in layer.inputs for part in self._parts_of(name))
 
-    def _pool(self, layer: ops.AveragePool | ops.MaxPool) -> Parts:
+    def _pool(self, layer: ops.AveragePool | ops.MaxPool) -> Parts | None:
+        labels = self._labels.get(layer.inputs[0])
+        if labels and isinstance(layer, ops.AveragePool) and can_pool(labels, layer):
+            self._labels[layer.output] = pool_labels(self, labels, layer)
+            return None
+        return self.pooled(layer, self._inputs(layer))
+
+    def pooled(self, layer: ops.AveragePool | ops.MaxPool, inputs: Parts) -> Parts:
+        """Each part pooled."""
         sizes = {"kernel": layer.kernel, "stride": layer.stride, "pad": layer.pads[:2]}
         height, width = self._shape(layer.output)[1:]
-        made = [self._made(layer.op, (x.channels, height, width), inputs=(x,), **sizes) for x in self._inputs(layer)]
+        made = [self.made(layer.op, (x.channels, height, width), inputs=(x,), **sizes) for x in inputs]
         return tuple(parts[0] for parts in made)
 
     def _upsample(self, layer: ops.Upsample) -> Parts:
         height, width = self._shape(layer.output)[1:]
         options = (layer.mode == "linear",)
-        made = [self._made(layer.op, (x.channels, height, width), inputs=(x,), options=options) for x in self._inputs(layer)]
+        made = [self.made(layer.op, (x.channels, height, width), inputs=(x,), options=options) for x in self._inputs(layer)]
         return tuple(parts[0] for parts in made)
 
     def _depth_to_space(self, layer: ops.DepthToSpace) -> Parts:
         inputs = (self._single(layer.inputs[0]),)
-        return self._made(layer.op, self._shape(layer.output), inputs=inputs, options=(layer.block,))
+        return self.made(layer.op, self._shape(layer.output), inputs=inputs, options=(layer.block,))
 
     def _to_bytes(self, layer: ops.ToBytes) -> None:
         self._put(layer, scale=layer.scale, shift=layer.shift)
@@ -212,7 +238,7 @@ class Planner:
     def _put(self, layer: ops.ToBytes | ops.ToFloats, **fields: float) -> None:
         part = self._single(layer.inputs[0])
         shape = (part.channels, part.height, part.width)
-        self._step(layer.op, shape, inputs=(part,), buffers=(self._buffers[layer.output],), **fields)
+        self.step(layer.op, shape, inputs=(part,), buffers=(self.buffers[layer.output],), **fields)
 
 
 def _unknown(planner: Planner, layer: Layer) -> None:
@@ -221,6 +247,7 @@ def _unknown(planner: Planner, layer: Layer) -> None:
 
 _HANDLERS: dict[str, Callable[[Planner, Any], Parts | None]] = {
     **dict.fromkeys(ops.OPS, _unknown),
+    "label_features": Planner._label_features,
     "from_bytes": Planner._from_bytes,
     "conv": Planner._conv,
     "conv_transpose": Planner._conv_transpose,

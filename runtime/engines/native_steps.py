@@ -69,6 +69,7 @@ class Step:
     codes: Block | None = None
     codes_out: Block | None = None
     scratch: Block | None = None
+    source: tuple[int, int] = (0, 0)  # height and width of `codes`
     kernel: tuple[int, int] = (1, 1)
     stride: tuple[int, int] = (1, 1)
     dilation: tuple[int, int] = (1, 1)
@@ -161,7 +162,7 @@ def _layer(step: Step, batch: int, kept: list[object]) -> Layer:
     )
     for name in ("out", "stats", "codes", "codes_out", "scratch"):
         setattr(layer, name, _offset(getattr(step, name)))
-    for name in ("kernel", "stride", "dilation", "pad"):
+    for name in ("source", "kernel", "stride", "dilation", "pad"):
         getattr(layer, name)[:] = getattr(step, name)
     layer.buffers[:] = (*step.buffers, NONE, NONE, NONE)[:3]
     layer.options[:] = (*step.options, 0, 0, 0, 0)[:4]

@@ -73,6 +73,7 @@ class Layer(Structure):
         ("channels", c_int32),
         ("height", c_int32),
         ("width", c_int32),
+        ("source", c_int32 * 2),
         ("kernel", c_int32 * 2),
         ("stride", c_int32 * 2),
         ("dilation", c_int32 * 2),
@@ -83,7 +84,6 @@ class Layer(Structure):
         ("options", c_int32 * 4),
         ("scale", c_float),
         ("shift", c_float),
-        ("padding_", c_int32),
     )
 
 

@@ -2,6 +2,7 @@
  * else is compiled with those flags, so that the library loads on any CPU. */
 #include "bytes.h"
 #include "direct.h"
+#include "stem.h"
 #include "winograd.h"
 
 static int uses_winograd(const p2r_layer *layer) {
@@ -13,6 +14,7 @@ static int64_t scratch(const p2r_layer *layer, int threads) {
     switch (layer->kind) {
     case P2R_CONV: return uses_winograd(layer) ? winograd_scratch(layer, threads) : direct_scratch(layer, threads);
     case P2R_CONV_TRANSPOSE: return direct_scratch(layer, threads);
+    case P2R_STEM: return stem_scratch(layer, threads);
     default: return 0;
     }
 }
@@ -35,6 +37,11 @@ static void run(const p2r_layer *layer, const p2r_call *call) {
     case P2R_FROM_BYTES:
     case P2R_TO_BYTES:
     case P2R_TO_FLOATS: bytes_run(layer, call); break;
+    case P2R_CODES:
+    case P2R_POOL_CODES: codes_run(layer, call); break;
+    case P2R_STEM: stem_run(layer, call); break;
+    case P2R_LABEL_FEATURES: run_rows(layer, call, label_features_row); break;
+    case P2R_STYLE_FEATURES: run_rows(layer, call, style_features_row); break;
     default: break;
     }
 }

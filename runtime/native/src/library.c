@@ -77,7 +77,7 @@ P2R_EXPORT int64_t p2r_scratch(const p2r_kernels *kernels, const p2r_layer *laye
 }
 
 static int is_inside(const p2r_call *call, int64_t offset, int64_t bytes) {
-    return offset >= 0 && bytes >= 0 && offset % 64 == 0 && offset <= call->arena_bytes &&
+    return offset >= 0 && bytes >= 0 && offset % 8 == 0 && offset <= call->arena_bytes &&
            bytes <= call->arena_bytes - offset;
 }
 
@@ -97,6 +97,11 @@ static int is_sound(const p2r_kernels *kernels, const p2r_layer *layer, const p2
     int64_t bytes = layer->kind == P2R_NORM ? 2 * n * channels * 4 : n * channels * layer->height * layer->width * 4;
     if (layer->out >= 0 && !is_inside(call, layer->out, bytes)) return 0;
     if (layer->stats >= 0 && !is_inside(call, layer->stats, n * channels * 16)) return 0;
+    int64_t pixels = n * layer->source[0] * layer->source[1];
+    if (layer->codes >= 0 && !is_inside(call, layer->codes, pixels * (layer->kind == P2R_STEM ? 2 + 4 * layer->options[3] : 2)))
+        return 0;
+    pixels = n * layer->height * layer->width;
+    if (layer->codes_out >= 0 && !is_inside(call, layer->codes_out, pixels * (2 + 4 * layer->options[3]))) return 0;
     int64_t scratch = kernels->scratch(layer, call->threads);
     return scratch >= 0 && is_inside(call, layer->scratch, scratch);
 }

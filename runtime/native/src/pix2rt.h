@@ -70,13 +70,13 @@ typedef struct {
     int64_t codes, codes_out;          /* arena: see stem.h */
     int64_t scratch;                   /* arena: memory of the layer's own, as large as `scratch` says */
     int32_t channels, height, width;   /* of the output */
+    int32_t source[2];                 /* height and width of `codes` */
     int32_t kernel[2], stride[2], dilation[2], pad[2];
     int32_t is_reflected;
     int32_t algorithm;
     int32_t buffers[3];                /* indices of engine inputs and outputs; or -1 */
     int32_t options[4];                /* see each kernel */
     float scale, shift;                /* of bytes; scale is the epsilon of P2R_NORM */
-    int32_t padding_;
 } p2r_layer;
 
 typedef struct {
