@@ -18,9 +18,9 @@ from export.network_rewrites import (
     inference_copy,
     split_uneven_convs,
     to_half,
+    trim_innermost,
 )
 from export.seeded_dropout import has_dropout, use_seeded_dropout
-from export.unet_rewrites import trim_innermost
 from runtime.engines.spec import TensorSpec
 from runtime.errors import ExportError
 from training.checkpoint import Checkpoint
