@@ -51,8 +51,11 @@ class LabelSpec:
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> "LabelSpec":
         """Read what `to_json` wrote; raises ValueError, TypeError or KeyError where it does not fit."""
-        palette = tuple((int(r), int(g), int(b)) for r, g, b in document["palette"])
-        return cls(tuple(str(name) for name in document["names"]), palette)
+        names, colours = document["names"], document["palette"]
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise ValueError("labels: names are no list of texts")
+        palette = tuple((int(r), int(g), int(b)) for r, g, b in colours)
+        return cls(tuple(names), palette)
 
     def to_json(self) -> dict[str, Any]:
         return {"names": list(self.names), "palette": [list(colour) for colour in self.palette]}

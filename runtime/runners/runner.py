@@ -1,9 +1,8 @@
 """What all runners share: opening and closing an engine, warming up, and going to another process."""
 
-import os
 from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, TypeGuard
 
 from numpy.typing import NDArray
 
@@ -46,14 +45,16 @@ class Runner:
         """
         self._reopen: tuple[Any, ...] | None = None
         self._name = "given open"
-        if isinstance(engine, str | os.PathLike | bytes | EngineSource):
+        self._engine: Engine
+        if _is_open(engine):
+            self._engine = engine
+            if engine.spec.kind != self.kind:
+                raise EngineFormatError(f"engine is of kind {engine.spec.kind!r}, expected {self.kind!r}")
+        else:
             source = EngineSource.of(engine)
             self._name = str(source)
             self._reopen = (source.absolute(), device, backend, threads)
-            engine = open_engine(source, device, backend=backend, kinds=(self.kind,), threads=threads)
-        elif engine.spec.kind != self.kind:
-            raise EngineFormatError(f"engine is of kind {engine.spec.kind!r}, expected {self.kind!r}")
-        self._engine: Engine = engine
+            self._engine = open_engine(source, device, backend=backend, kinds=(self.kind,), threads=threads)
         self.spec: EngineSpec = self._engine.spec
         self.device: str = self._engine.device
         self.backend: str = self._engine.backend
@@ -108,6 +109,10 @@ class Runner:
         Where the batch is free a GPU gets all at once; the CPU one by one, which takes no longer and less memory.
         """
         return self.spec.max_batch or (1 if self.device == "cpu" else count)
+
+
+def _is_open(engine: EngineFile | Engine) -> TypeGuard[Engine]:
+    return isinstance(getattr(engine, "spec", None), EngineSpec)
 
 
 def _opened_again(runner: type[Runner], source: EngineSource, device: str, backend: str, threads: int | None) -> Runner:
