@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 from runtime.errors import InputError
 from runtime.runners.checks import as_array
 
+_LOOKED_AT = 2**28  # values, above which a hint is not worth the look at them
 MAX_SEED = 2**31 - 1  # an engine's seed is int32
 
 
@@ -77,7 +78,7 @@ def _expected(input_nc: int) -> str:
 def dtype_hint(array: NDArray[Any], name: str = "image") -> str:
     if array.dtype == np.bool_:
         return f"convert it with 255 * {name}.astype(numpy.uint8)"
-    if array.dtype.kind not in "iuf":
+    if array.dtype.kind not in "iuf" or array.size > _LOOKED_AT:
         return "give the bytes of a picture"
     low, high = float(array.min()), float(array.max())
     if not np.isfinite((low, high)).all():
