@@ -104,8 +104,7 @@ def engine_size(name: str, size: tuple[int, int], spec: EngineSpec, pad: bool) -
         InputError: the engine does not take this size; says what to do.
     """
     height, width = size
-    if max(size) > MAX_SIDE:
-        raise InputError(f"{name} is H×W = {height}×{width}, expected sides of up to {MAX_SIDE}; cut it into parts")
+    require_sides(name, height, width)
     if spec.size:
         if size == spec.size:
             return size
@@ -127,6 +126,12 @@ def engine_size(name: str, size: tuple[int, int], spec: EngineSpec, pad: bool) -
             f"{target[0]}×{target[1]} and crop the result"
         )
     return target
+
+
+def require_sides(name: str, height: int, width: int) -> None:
+    """Raise InputError where a side of an array `name` is longer than any engine's."""
+    if max(height, width) > MAX_SIDE:
+        raise InputError(f"{name} is H×W = {height}×{width}, expected sides of up to {MAX_SIDE}; cut it into parts")
 
 
 def pad_to(image: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
