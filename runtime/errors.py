@@ -41,6 +41,10 @@ class DeviceError(Pix2rtError, RuntimeError):
     """The device, provider or library that the caller named is not available."""
 
 
+class ClosedError(Pix2rtError, ValueError):
+    """A runner or engine was called after its `close`."""
+
+
 class CheckpointError(Pix2rtError, ValueError):
     """A checkpoint is truncated, foreign, of a newer format, or does not fit its architecture."""
 
