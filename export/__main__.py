@@ -48,6 +48,9 @@ _ENGINE_EXAMPLES = """
 _VALIDATE_EXAMPLE = """
 **Example**: `python -m export validate city.safetensors city.onnx city.fp16.onnx`
 """
+_PROGRAM_EXAMPLE = """
+**Example**: `python -m export program city.onnx -o city.with_program.onnx`
+"""
 _REPORT_EXAMPLE = """
 **Example**: `python -m export report --sizes 256x256,512x1024 -o report`
 """
@@ -153,7 +156,7 @@ def onnx(
     from export.tables import engine_table
 
     for engine in exported:
-        console.print(engine_table(engine.path, engine.spec))
+        console.print(engine_table(engine.path, engine.spec, engine.obstacle))
 
 
 @app.command("engine", epilog=_ENGINE_EXAMPLES)
@@ -207,6 +210,20 @@ def validate(
         print(f"{row.engine}: {row.failure}", file=sys.stderr)
     if failed:
         raise typer.Exit(1)
+
+
+@app.command("program", epilog=_PROGRAM_EXAMPLE)
+def program(
+    engine: Annotated[Path, typer.Argument(help="Engine (.onnx) exported before engines had programs.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Engine to write (.onnx).")],
+) -> None:
+    """Give an engine its program, so that native kernels can run it; graph and weights stay as they are."""
+    from export.embedded_program import add_program
+
+    with Steps(console) as report:
+        report("find layers")
+        layers = add_program(engine, output).layers
+    console.print(f"{output}: a program of {len(layers)} layers", highlight=False, soft_wrap=True)
 
 
 @app.command("report", epilog=_REPORT_EXAMPLE)

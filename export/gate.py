@@ -12,11 +12,13 @@ import onnx
 from numpy.typing import NDArray
 
 from cuda_ext.onnx_functions import DOMAIN
+from export.embedded_program import save_engine
 from export.inference_modules import Expected, Graph, Matches
 from export.parity import Parity, compare_all, worst
 from runtime.engines.onnx_engine import OnnxEngine
 from runtime.engines.onnx_metadata import read_spec
-from runtime.engines.spec import SPEC_KEY, EngineSpec, TensorSpec
+from runtime.engines.program import read_program
+from runtime.engines.spec import EngineSpec, TensorSpec
 
 _MANY_PIXELS = 512 * 1024  # above it, one example has to do
 _SMALL_SIDE = 32
@@ -67,14 +69,27 @@ def run_gate(path: Path, examples: Iterable[Example], precision: str) -> Parity:
 
     Raises:
         ParityError: it does not reproduce the checkpoint.
+        EngineFormatError: its program does not fit its graph.
     """
-    engine = OnnxEngine(path, read_spec(path), "cpu", threads=None)
+    spec = read_spec(path)
+    engine = OnnxEngine(path, spec, "cpu", threads=None)
     examples = list(examples)
+    _check_program(path, spec, examples)
     matches = _matches(path, examples)
     return worst(
         compare_all(example.expected(given), engine.run(example.inputs), precision)
         for example, given in zip(examples, matches, strict=True)
     )
+
+
+def _check_program(path: Path, spec: EngineSpec, examples: list[Example]) -> None:
+    """A program, where there is one, finds its weights in the file, and its layers fit each other."""
+    found = read_program(path, spec)
+    if found is None:
+        return
+    program, weights = found
+    for example in examples:
+        program.values({name: array.shape for name, array in example.inputs.items()}, spec, weights)
 
 
 def _matches(path: Path, examples: list[Example]) -> list[Matches]:
@@ -99,12 +114,6 @@ def _showing_matches(path: Path) -> Iterator[tuple[OnnxEngine, list[str]]]:
         spec = replace(spec, outputs=(*spec.outputs, TensorSpec(name, "int32", axes)))
     with tempfile.TemporaryDirectory() as folder:
         shown = Path(folder) / path.name
-        _write(model, spec, shown)
+        save_engine(model, spec, None, shown)
         del model
         yield OnnxEngine(shown, spec, "cpu", threads=None), names
-
-
-def _write(model: onnx.ModelProto, spec: EngineSpec, path: Path) -> None:
-    del model.metadata_props[:]
-    model.metadata_props.add(key=SPEC_KEY, value=spec.to_json())
-    path.write_bytes(model.SerializeToString())

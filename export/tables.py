@@ -25,8 +25,8 @@ def checkpoint_table(checkpoint: Checkpoint, path: Path) -> Table:
     return table
 
 
-def engine_table(path: Path, spec: EngineSpec) -> Table:
-    """Tensors, cost and parity of an engine that was written."""
+def engine_table(path: Path, spec: EngineSpec, obstacle: str) -> Table:
+    """Tensors, cost and parity of an engine that was written; `obstacle` is why it has no program, if it has none."""
     table = _facts(str(path))
     table.add_row("kind", f"{spec.kind}, {spec.precision}")
     table.add_row("normalisation", spec.normalization)
@@ -40,6 +40,7 @@ def engine_table(path: Path, spec: EngineSpec) -> Table:
         "memory", f"{cost.weight_bytes / 1e6:,.1f} MB weights, {cost.activation_bytes / 1e6:,.1f} MB activations"
     )
     table.add_row("parity", ", ".join(f"{name} {value:.4g}" for name, value in spec.parity.items()))
+    table.add_row("program", f"none: {obstacle}" if obstacle else "for native kernels")
     return table
 
 

@@ -33,6 +33,10 @@ class EngineFormatError(Pix2rtError, ValueError):
     """An engine file is truncated, foreign, tampered with or of a newer format."""
 
 
+class UnknownProgramError(EngineFormatError):
+    """An engine's program for the native kernels is of a newer format, or has layers that this version lacks."""
+
+
 class DeviceError(Pix2rtError, RuntimeError):
     """The device, provider or library that the caller named is not available."""
 

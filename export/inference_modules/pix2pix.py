@@ -18,9 +18,9 @@ from export.network_rewrites import (
     inference_copy,
     split_uneven_convs,
     to_half,
+    trim_innermost,
 )
 from export.seeded_dropout import has_dropout, use_seeded_dropout
-from export.unet_rewrites import speed_up_transposed_convs, trim_innermost
 from runtime.engines.spec import TensorSpec
 from runtime.errors import ExportError
 from training.checkpoint import Checkpoint
@@ -119,8 +119,6 @@ def _rewritten(translation: Translation, request: Request) -> Translation:
     if isinstance(generator, UNet):
         if request.size:
             trim_innermost(generator, request.size)
-        if is_cpus_precision:
-            speed_up_transposed_convs(generator, request.size)
     else:
         _shuffle_last_conv(cast("ResNet", generator).layers)
         if is_cpus_precision:

@@ -4,22 +4,22 @@ An ONNX file is a protocol buffer. Only its outermost fields are visited; the gr
 with one seek. See ModelProto and StringStringEntryProto in onnx.proto.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO
+from typing import TypeVar
 
+from runtime.engines.protobuf import BYTES, VARINT, ProtobufError, ProtobufReader
 from runtime.engines.source import EngineSource
 from runtime.engines.spec import SPEC_KEY, EngineSpec, parse_spec
 from runtime.errors import EngineFormatError
 
 # Fields of ModelProto, and the two of a metadata entry.
-_IR_VERSION, _GRAPH, _METADATA_PROPS = 1, 7, 14
+_IR_VERSION, GRAPH, _METADATA_PROPS = 1, 7, 14
 _KEY, _VALUE = 1, 2
-# Wire types of the encoding.
-_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 
 MAX_METADATA_BYTES = 64 * 2**20  # a style bank of 256 classes is below 1 MB; more than this is an attack
-_MAX_FIELDS = 100_000  # outermost fields; a real file has some dozens
+
+Found = TypeVar("Found")
 
 
 def read_spec(engine: str | Path | EngineSource) -> EngineSpec:
@@ -46,92 +46,45 @@ def read_metadata(engine: str | Path | EngineSource) -> dict[str, str]:
         MissingFileError: nothing is there, or a directory is.
         EngineFormatError: not an ONNX file, or truncated.
     """
+    return walk(engine, _metadata)
+
+
+def walk(engine: str | Path | EngineSource, find: Callable[[ProtobufReader], Found]) -> Found:
+    """What `find` finds in an engine's bytes; errors as in `read_metadata`."""
     source = EngineSource.of(engine)
     try:
         with source.open() as stream:
-            return _metadata(stream, source.size)
-    except _ProtobufError as error:
+            return find(ProtobufReader(stream, source.size))
+    except ProtobufError as error:
         raise EngineFormatError(f"engine {source} is no whole ONNX file: {error}; copy or export it again") from error
     except OSError as error:
         raise EngineFormatError(f"engine {source} cannot be read: {error.strerror or error}") from error
 
 
-class _ProtobufError(ValueError):
-    """The bytes are not the protocol buffer they should be."""
-
-
-def _metadata(stream: BinaryIO, size: int) -> dict[str, str]:
+def _metadata(reader: ProtobufReader) -> dict[str, str]:
     metadata: dict[str, str] = {}
     seen = set()
     budget = MAX_METADATA_BYTES
-    for field, wire, length in _fields(stream, size):
+    for field, wire, content, length in reader.fields(0, reader.size):
         seen.add((field, wire))
-        if (field, wire) != (_METADATA_PROPS, _BYTES):
+        if (field, wire) != (_METADATA_PROPS, BYTES):
             continue
         budget -= length
         if budget < 0:
-            raise _ProtobufError(f"its metadata is larger than {MAX_METADATA_BYTES >> 20} MiB")
-        key, value = _entry(stream, stream.tell() + length)
+            raise ProtobufError(f"its metadata is larger than {MAX_METADATA_BYTES >> 20} MiB")
+        key, value = _entry(reader, content, content + length)
         metadata[key] = value
-    if (_IR_VERSION, _VARINT) not in seen or (_GRAPH, _BYTES) not in seen:
-        raise _ProtobufError(
-            "it is empty" if not size else "it has no ONNX version or no graph (another kind of file?)"
+    if (_IR_VERSION, VARINT) not in seen or (GRAPH, BYTES) not in seen:
+        raise ProtobufError(
+            "it has no ONNX version or no graph (another kind of file?)" if reader.size else "it is empty"
         )
     return metadata
 
 
-def _fields(stream: BinaryIO, end: int) -> Iterator[tuple[int, int, int]]:
-    """Yield (field number, wire type, content length) up to offset `end`, the stream standing at the content."""
-    position = stream.tell()
-    for _ in range(_MAX_FIELDS):
-        if position == end:
-            return
-        stream.seek(position)
-        tag = _varint(stream, end)
-        field, wire = tag >> 3, tag & 7
-        length = _content_length(stream, wire, end)
-        position = stream.tell() + length
-        if not field:
-            raise _ProtobufError("field number 0 at its outermost level (another kind of file?)")
-        if position > end:
-            raise _ProtobufError(f"field {field} needs {position - end} bytes beyond the end (truncated?)")
-        yield field, wire, length
-    raise _ProtobufError(f"it has more than {_MAX_FIELDS} outermost fields")
-
-
-def _content_length(stream: BinaryIO, wire: int, end: int) -> int:
-    if wire == _BYTES:
-        return _varint(stream, end)
-    if wire == _VARINT:
-        start = stream.tell()
-        _varint(stream, end)
-        length = stream.tell() - start
-        stream.seek(start)
-        return length
-    if wire in (_FIXED32, _FIXED64):
-        return 4 if wire == _FIXED32 else 8
-    raise _ProtobufError(f"wire type {wire} (another kind of file?)")
-
-
-def _varint(stream: BinaryIO, end: int) -> int:
-    value = 0
-    for shift in range(0, 70, 7):
-        byte = stream.read(1) if stream.tell() < end else b""
-        if not byte:
-            raise _ProtobufError("it ends inside a number (truncated?)")
-        value |= (byte[0] & 0x7F) << shift
-        if byte[0] < 0x80:
-            return value
-    raise _ProtobufError("a number is longer than ten bytes (another kind of file?)")
-
-
-def _entry(stream: BinaryIO, end: int) -> tuple[str, str]:
-    """Key and value of the metadata entry that ends at offset `end`."""
+def _entry(reader: ProtobufReader, start: int, end: int) -> tuple[str, str]:
+    """Key and value of the metadata entry from `start` to `end`."""
     texts = {_KEY: "", _VALUE: ""}
-    for field, wire, length in _fields(stream, end):
-        if field in texts and wire == _BYTES:
-            try:
-                texts[field] = stream.read(length).decode("utf-8")
-            except UnicodeDecodeError as error:
-                raise _ProtobufError(f"a metadata entry is not text ({error.reason})") from error
+    for field, wire, content, length in reader.fields(start, end):
+        if field in texts and wire == BYTES:
+            texts[field] = reader.text(content, length)
     return texts[_KEY], texts[_VALUE]
