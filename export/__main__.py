@@ -7,9 +7,10 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from export.errors import ExportError
 from export.options import parse_shape, parse_size, parse_sizes
 from export.progress import Steps
-from runtime.errors import ExportError, Pix2rtError
+from runtime.errors import Pix2rtError
 from runtime.files import atomic_path
 
 app = typer.Typer(

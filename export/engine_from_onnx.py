@@ -15,9 +15,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from export.errors import ExportError
 from runtime.engines.onnx_metadata import read_spec
 from runtime.engines.spec import EngineSpec
-from runtime.errors import DeviceError, ExportError
+from runtime.errors import DeviceError
 from runtime.files import atomic_path
 
 NO_GPU = "none (built on CPU)"

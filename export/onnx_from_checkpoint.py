@@ -10,11 +10,11 @@ import torch
 from torch import nn
 
 from export.cost import cost_of
+from export.errors import ExportError
 from export.gate import Example, make_examples, run_gate
 from export.inference_modules import Graph, Request, family_graphs, refuse_foreign_options
 from export.torch_to_onnx import static_tensors, torch_to_onnx
 from runtime.engines.spec import SPEC_KEY, EngineSpec
-from runtime.errors import ExportError
 from runtime.files import atomic_path
 from runtime.version import __version__
 from training.checkpoint import Checkpoint, load_checkpoint, sha256_of

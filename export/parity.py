@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.errors import ParityError
+from export.errors import ParityError
 
 GREY_LEVEL = {"uint8": 1.0, "float32": 1 / 127.5}  # floats are in [−1, 1]
 MAX_GREY_LEVELS_FP32 = {"uint8": 1.0, "float32": 0.05}

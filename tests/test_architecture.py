@@ -14,7 +14,13 @@ from tests.paths import ROOT
 
 PACKAGES = ("runtime", "training", "export", "cuda_ext")
 SIBLINGS_OF_RUNTIME = {"runtime.errors", "runtime.files", "runtime.engines.labels", "runtime.version"}
-EXPORT_MAY_USE = ("training.networks", "training.checkpoint", "training.imports", "training.class_tables")
+EXPORT_MAY_USE = (
+    "training.networks",
+    "training.checkpoint",
+    "training.imports",
+    "training.class_tables",
+    "training.errors",
+)
 TOP = {
     "pyproject.toml",
     "README.md",
@@ -147,7 +153,7 @@ def test_imports_follow_the_table(package, rule):
         (RuntimeRule(), "runtime.media.images", "PIL.Image", True),
         (RuntimeRule(), "runtime.media.images", ".errors.InputError", False),
         (RuntimeRule(), "runtime.engines.engine", "json", True),
-        (TrainingRule(), "training.loop", "runtime.errors.DataError", True),
+        (TrainingRule(), "training.loop", "runtime.errors.InputError", True),
         (TrainingRule(), "training.loop", "runtime.engines.engine.Engine", False),
         (TrainingRule(), "training.loop", "runtime.errors_of_others", False),
         (TrainingRule(), "training.loop", "export.parity", False),

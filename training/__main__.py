@@ -6,10 +6,11 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from runtime.errors import DivergenceError, Pix2rtError
+from runtime.errors import Pix2rtError
 from training.commands import ablation, completion, data, evaluate, inpainting  # noqa: F401  each adds its commands
 from training.commands.console import app
 from training.commands.train import add_family
+from training.errors import DivergenceError
 from training.networks import FAMILIES
 
 

@@ -17,9 +17,9 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from runtime.engines.labels import LabelSpec
-from runtime.errors import CheckpointError
 from runtime.files import atomic_path, require_file
 from runtime.version import __version__
+from training.errors import CheckpointError
 from training.networks import family_networks
 from training.networks.normalization import MODES, has_batch_norm, use_statistics
 

@@ -15,10 +15,10 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from torch.utils.tensorboard import SummaryWriter
 
-from runtime.errors import DivergenceError
 from runtime.files import atomic_path
 from training.checkpoint import save_checkpoint
 from training.data import ResumableBatches, steps_per_epoch
+from training.errors import DivergenceError
 from training.options import LoopOptions
 from training.state import CHECKPOINT_FILE, load_state, save_state
 from training.system import System

@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from runtime.errors import CheckpointError
 from runtime.files import require_file
+from training.errors import CheckpointError
 from training.pickled_arrays import read_pickled_arrays
 
 _MAX_PICKLE_BYTES = 64 * 2**20  # style clusters take kilobytes

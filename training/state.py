@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from runtime.errors import CheckpointError
 from runtime.files import atomic_path
 from training.checkpoint import Checkpoint, load_checkpoint
+from training.errors import CheckpointError
 from training.safe_load import READ_ERRORS
 
 CHECKPOINT_FILE = "checkpoint.safetensors"

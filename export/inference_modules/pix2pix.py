@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from export.errors import ExportError
 from export.inference_modules import Arrays, Graph, Request
 from export.inference_modules.bare_generator import bare_generator
 from export.inference_modules.pixels import blocky_image, parameters, to_bytes, unit_range
@@ -22,7 +23,6 @@ from export.network_rewrites import (
 from export.seeded_dropout import has_dropout, use_seeded_dropout
 from export.unet_rewrites import speed_up_transposed_convs, trim_innermost
 from runtime.engines.spec import TensorSpec
-from runtime.errors import ExportError
 from training.checkpoint import Checkpoint
 from training.networks.pix2pix import Architecture, ResNet
 from training.networks.unet import UNet

@@ -8,12 +8,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from export.errors import ExportError
 from export.inference_modules import MAX_INSTANCES, Arrays, Graph, Request
 from export.inference_modules.bare_generator import bare_generator
 from export.inference_modules.pixels import blocks, blocky_image, parameters, to_bytes, unit_range
 from export.network_rewrites import ShuffledConv, drop_cancelled_biases, inference_copy, split_uneven_convs, to_half
 from runtime.engines.spec import StyleBank, TensorSpec
-from runtime.errors import ExportError
 from training.checkpoint import Checkpoint
 from training.networks.label_encoding import instance_edges, one_hot
 from training.networks.pix2pixhd import IMAGE_NC, Architecture, Generator

@@ -8,8 +8,9 @@ import onnx
 import pytest
 
 from export.engine_from_onnx import Profile, default_profile, engine_from_onnx
+from export.errors import ExportError
 from runtime.engines.spec import parse_spec
-from runtime.errors import DeviceError, EngineFormatError, ExportError, MissingFileError
+from runtime.errors import DeviceError, EngineFormatError, MissingFileError
 from tests.export.conftest import Tiny
 
 ENGINES = [

@@ -9,10 +9,10 @@ import torch
 from onnx import TensorProto
 
 from export import onnx_from_checkpoint
+from export.errors import ExportError, ParityError
 from export.onnx_from_checkpoint import export_onnx
 from export.torch_to_onnx import MAX_BYTES
 from runtime.engines.onnx_metadata import read_spec
-from runtime.errors import ExportError, ParityError
 from tests.export.conftest import SIZE, Tiny
 from tests.export.reference import psnr, random_inputs, reference_bytes, run
 from tests.paths import ROOT

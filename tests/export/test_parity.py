@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
+from export.errors import ParityError
 from export.parity import Parity, compare, compare_all, measure, worst
-from runtime.errors import ParityError
 
 IMAGE = np.arange(192, dtype=np.uint8).reshape(1, 8, 8, 3)
 

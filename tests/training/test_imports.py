@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from runtime.errors import CheckpointError, MissingFileError
+from runtime.errors import MissingFileError
+from training.errors import CheckpointError
 from training.imports.nvidia_pix2pixhd import import_checkpoint
 from training.networks.patchgan import MultiScaleDiscriminator, PatchGAN, discriminator_settings
 from training.networks.pix2pixhd import Architecture, Encoder, Generator

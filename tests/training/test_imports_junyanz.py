@@ -10,10 +10,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from runtime.errors import CheckpointError, MissingFileError, Pix2rtError
+from runtime.errors import MissingFileError, Pix2rtError
 from tests.paths import GOLDEN, needs_golden
 from tests.training.junyanz_networks import PatchDiscriminator, PixelDiscriminator, ResNet, UNet, randomised
 from tests.training.test_imports import foreign_generator, small
+from training.errors import CheckpointError
 from training.imports.detection import detect_family, import_checkpoint
 from training.networks.layers import to_unit_range
 from training.networks.normalization import use_statistics

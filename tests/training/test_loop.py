@@ -11,12 +11,13 @@ import torch
 from PIL import Image
 from skimage.metrics import peak_signal_noise_ratio
 
-from runtime.errors import CheckpointError, MissingFileError, TrainingError
+from runtime.errors import MissingFileError
 from tests.paths import DATA, needs_data
 from tests.training.runs import ENVIRONMENT, command, losses, scene_data, train
 from training.checkpoint import load_checkpoint
 from training.data.augmentation import Augmentation
 from training.data.label_maps import LabelMaps, find_samples
+from training.errors import CheckpointError, TrainingError
 from training.loop import LOG_FILE, Trainer
 from training.networks.label_encoding import instance_means
 from training.networks.layers import to_unit_range

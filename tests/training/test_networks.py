@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 from safetensors.torch import save_file
 from torch import nn
 
-from runtime.errors import CheckpointError, MissingFileError
+from runtime.errors import MissingFileError
+from training.errors import CheckpointError
 from training.networks.label_encoding import instance_edges, instance_means, one_hot
 from training.networks.layers import initialise, to_unit_range
 from training.networks.patchgan import MultiScaleDiscriminator, PatchGAN, discriminator_settings

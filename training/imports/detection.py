@@ -19,8 +19,8 @@ from pathlib import Path
 
 from torch import Tensor
 
-from runtime.errors import CheckpointError
 from training.checkpoint import Checkpoint
+from training.errors import CheckpointError
 from training.imports import junyanz_pix2pix, nvidia_pix2pixhd
 from training.imports.junyanz_pix2pix import has_resnet_dropout, is_unet, norm_of, read_state, resnet_counts
 from training.imports.options_file import read_options

@@ -12,8 +12,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from runtime.errors import CheckpointError
 from training.checkpoint import Checkpoint
+from training.errors import CheckpointError
 from training.imports.junyanz_discriminator import read_discriminator
 from training.imports.options_file import Statement, agree, number, read_options, truth
 from training.imports.renaming import rename_strict, shapes_of

@@ -12,9 +12,9 @@ from pathlib import Path
 from torch import Tensor
 
 from runtime.engines.labels import MAX_CLASSES
-from runtime.errors import CheckpointError
 from training.checkpoint import Checkpoint
 from training.class_tables import class_table
+from training.errors import CheckpointError
 from training.imports.options_file import Statement, agree, read_options, statements_of
 from training.imports.pix2pixhd_files import read_discriminator, read_network, read_styles
 from training.imports.renaming import rename_strict, shapes_of

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from runtime.errors import CheckpointError
 from runtime.files import require_file
+from training.errors import CheckpointError
 
 _FEATURE_SWITCHES = ("instance_feat", "label_feat", "load_features")
 _ANY_GENERATOR = {

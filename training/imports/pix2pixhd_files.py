@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from runtime.errors import CheckpointError
 from training.checkpoint import load_strict
+from training.errors import CheckpointError
 from training.networks.patchgan import MultiScaleDiscriminator, discriminator_settings
 from training.safe_load import load_pickled_dict, load_state_dict_file
 

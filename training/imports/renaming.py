@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor, nn
 
-from runtime.errors import CheckpointError
+from training.errors import CheckpointError
 
 _SHOWN = 12
 

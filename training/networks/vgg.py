@@ -7,8 +7,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from runtime.errors import CheckpointError
 from runtime.files import require_file
+from training.errors import CheckpointError
 from training.safe_load import load_state_dict_file
 
 # Channels of the convolutions up to relu5_1, each followed by a ReLU; 0 is a 2×2 max-pooling.

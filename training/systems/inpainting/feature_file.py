@@ -5,9 +5,9 @@ from pathlib import Path
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from runtime.errors import CheckpointError, TrainingError
 from runtime.files import require_file
 from training.checkpoint import METADATA_KEY, load_strict
+from training.errors import CheckpointError, TrainingError
 from training.networks.vgg import read_weights
 from training.state import CHECKPOINT_FILE, read_initial
 

@@ -8,10 +8,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from runtime.errors import CheckpointError, InputError
+from runtime.errors import InputError
 from training.checkpoint import Checkpoint
 from training.data.augmentation import Augmentation, parse_size
 from training.data.label_maps import LabelMaps, find_samples
+from training.errors import CheckpointError
 from training.networks.label_encoding import instance_means
 from training.networks.layers import to_pixels, to_unit_range
 from training.system import HeldOut, inference_device
