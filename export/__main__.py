@@ -68,7 +68,7 @@ def import_(
     discriminator: Annotated[Path | None, typer.Option(help="latest_net_D.pth; only fine-tuning reads it.")] = None,
     styles: Annotated[Path | None, typer.Option(help="features_clustered_010.npy: the style bank.")] = None,
     opt: Annotated[Path | None, typer.Option(help="opt.txt or train_opt.txt of the training run.")] = None,
-    label_nc: Annotated[int | None, typer.Option(help="Number of classes; 0 for RGB input.")] = None,
+    label_nc: Annotated[int | None, typer.Option(help="Number of classes; 0 where the input is an image.")] = None,
     edges: Annotated[
         bool | None, typer.Option("--edges/--no-edges", help="Whether instance edges are an input.")
     ] = None,
@@ -76,6 +76,7 @@ def import_(
         bool | None, typer.Option("--dropout/--no-dropout", help="pix2pix: whether it was trained with dropout.")
     ] = None,
     family: Annotated[str | None, typer.Option(help="pix2pix or pix2pixhd, where the file can be either.")] = None,
+    key: Annotated[str | None, typer.Option(help="Which network, where the file holds several.")] = None,
 ) -> None:
     """Turn another project's weights into a pix2rt checkpoint."""
     with Steps(console) as report:
@@ -96,6 +97,7 @@ def import_(
             use_edges=edges,
             use_dropout=dropout,
             family=family,
+            key=key,
         )
         report("write checkpoint")
         save_checkpoint(checkpoint, output)

@@ -160,6 +160,15 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
         raise CheckpointError(f"{path}: damaged metadata: {reason}") from error
 
 
+def is_checkpoint(path: str | Path) -> bool:
+    """Whether the file is one of ours; False where it is no safetensors file at all."""
+    try:
+        with safe_open(path, framework="pt") as archive:
+            return METADATA_KEY in (archive.metadata() or {})
+    except (SafetensorError, OSError, ValueError, RuntimeError):
+        return False
+
+
 def _checkpoint_from(document: Mapping[str, Any], tensors: Mapping[str, Tensor], path: Path) -> Checkpoint:
     if int(document["format_version"]) > FORMAT_VERSION:
         raise CheckpointError(

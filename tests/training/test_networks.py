@@ -260,5 +260,5 @@ def test_vgg_refuses_other_files(vgg_state, tmp_path):
     with pytest.raises(CheckpointError, match=r"1 of 26 tensors.*features\.28\.bias"):
         VGG19Features(tmp_path / "a.pth")
     (tmp_path / "b.safetensors").write_bytes(b"no such thing")
-    with pytest.raises(CheckpointError, match="not a safetensors file"):
+    with pytest.raises(CheckpointError, match=r"b\.safetensors was not loaded: it is text \(no such thing\)"):
         VGG19Features(tmp_path / "b.safetensors")
