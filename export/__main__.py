@@ -10,11 +10,12 @@ from rich.console import Console
 from export.errors import ExportError
 from export.options import parse_shape, parse_size, parse_sizes
 from export.progress import Steps
-from runtime.errors import Pix2rtError
+from runtime.commands.console import Commands
 from runtime.files import atomic_path
 
 app = typer.Typer(
     name="export",
+    cls=Commands,
     help="Turn checkpoints into engines.",
     no_args_is_help=True,
     add_completion=False,
@@ -254,12 +255,8 @@ def completion_report(
 
 
 def main() -> None:
-    """Run the command line. A user's mistake becomes one line on stderr and exit code 2."""
-    try:
-        app()
-    except Pix2rtError as error:
-        print(f"error: {error}", file=sys.stderr)
-        raise SystemExit(2) from None
+    """Run the command line."""
+    app(prog_name="python -m export")
 
 
 if __name__ == "__main__":

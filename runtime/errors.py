@@ -6,7 +6,13 @@ tensor or file, what was received, what was expected and what to do next.
 
 
 class Pix2rtError(Exception):
-    """Base of every error that this project raises on purpose."""
+    """Base of every error that this project raises on purpose.
+
+    Attributes:
+        exit_code: of a command that it ends: 2 where the user can mend it, 1 where a run failed.
+    """
+
+    exit_code = 2
 
 
 class InputError(Pix2rtError, ValueError):

@@ -13,6 +13,7 @@ import pytest
 from tests.paths import ROOT
 
 PACKAGES = ("runtime", "training", "export", "cuda_ext")
+CONSOLE = "runtime.commands.console"  # errors to exit codes, of every command line
 SIBLINGS_OF_RUNTIME = {"runtime.errors", "runtime.files", "runtime.engines.labels", "runtime.version"}
 EXPORT_MAY_USE = (
     "training.networks",
@@ -20,6 +21,7 @@ EXPORT_MAY_USE = (
     "training.imports",
     "training.class_tables",
     "training.errors",
+    "training.memory",
 )
 TOP = {
     "pyproject.toml",
@@ -113,6 +115,8 @@ class RuntimeRule(Rule):
 
 class TrainingRule(Rule):
     def allows(self, module: str, name: str, top: str) -> bool:
+        if begins(name, CONSOLE):
+            return module == "training.commands.console"
         return begins(name, *SIBLINGS_OF_RUNTIME) if top == "runtime" else top != "export"
 
 

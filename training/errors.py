@@ -17,3 +17,5 @@ class TrainingError(Pix2rtError, RuntimeError):
 
 class DivergenceError(TrainingError):
     """Losses are no longer finite."""
+
+    exit_code = 1
