@@ -170,18 +170,18 @@ def engine(
     largest: Annotated[str | None, typer.Option("--max", help="Dynamic: the largest; memory grows with it.")] = None,
 ) -> None:
     """Build a TensorRT or TensorRT-RTX plan from an ONNX engine."""
-    from export.engine_from_onnx import Profile, default_profile, engine_from_onnx
+    from export.engine_from_onnx import engine_from_onnx, profile_from
     from runtime.engines.onnx_metadata import read_spec
 
     with Steps(console) as report:
         report("build plan")
         profile = None
         if smallest or best or largest:
-            default = default_profile(read_spec(onnx))
-            profile = Profile(
-                parse_shape(smallest, "--min") or default.min,
-                parse_shape(best, "--opt") or default.opt,
-                parse_shape(largest, "--max") or default.max,
+            profile = profile_from(
+                read_spec(onnx),
+                parse_shape(smallest, "--min"),
+                parse_shape(best, "--opt"),
+                parse_shape(largest, "--max"),
             )
         plan = engine_from_onnx(onnx, output, flavor=flavor, profile=profile)
     size = f"{plan.path.stat().st_size / 1e6:,.1f} MB"
