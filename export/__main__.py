@@ -7,13 +7,15 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from export.errors import ExportError
 from export.options import parse_shape, parse_size, parse_sizes
 from export.progress import Steps
-from runtime.errors import ExportError, Pix2rtError
+from runtime.commands.console import Commands
 from runtime.files import atomic_path
 
 app = typer.Typer(
     name="export",
+    cls=Commands,
     help="Turn checkpoints into engines.",
     no_args_is_help=True,
     add_completion=False,
@@ -70,7 +72,7 @@ def import_(
     discriminator: Annotated[Path | None, typer.Option(help="latest_net_D.pth; only fine-tuning reads it.")] = None,
     styles: Annotated[Path | None, typer.Option(help="features_clustered_010.npy: the style bank.")] = None,
     opt: Annotated[Path | None, typer.Option(help="opt.txt or train_opt.txt of the training run.")] = None,
-    label_nc: Annotated[int | None, typer.Option(help="Number of classes; 0 for RGB input.")] = None,
+    label_nc: Annotated[int | None, typer.Option(help="Number of classes; 0 where the input is an image.")] = None,
     edges: Annotated[
         bool | None, typer.Option("--edges/--no-edges", help="Whether instance edges are an input.")
     ] = None,
@@ -78,6 +80,7 @@ def import_(
         bool | None, typer.Option("--dropout/--no-dropout", help="pix2pix: whether it was trained with dropout.")
     ] = None,
     family: Annotated[str | None, typer.Option(help="pix2pix or pix2pixhd, where the file can be either.")] = None,
+    key: Annotated[str | None, typer.Option(help="Which network, where the file holds several.")] = None,
 ) -> None:
     """Turn another project's weights into a pix2rt checkpoint."""
     with Steps(console) as report:
@@ -98,6 +101,7 @@ def import_(
             use_edges=edges,
             use_dropout=dropout,
             family=family,
+            key=key,
         )
         report("write checkpoint")
         save_checkpoint(checkpoint, output)
@@ -169,18 +173,18 @@ def engine(
     largest: Annotated[str | None, typer.Option("--max", help="Dynamic: the largest; memory grows with it.")] = None,
 ) -> None:
     """Build a TensorRT or TensorRT-RTX plan from an ONNX engine."""
-    from export.engine_from_onnx import Profile, default_profile, engine_from_onnx
+    from export.engine_from_onnx import engine_from_onnx, profile_from
     from runtime.engines.onnx_metadata import read_spec
 
     with Steps(console) as report:
         report("build plan")
         profile = None
         if smallest or best or largest:
-            default = default_profile(read_spec(onnx))
-            profile = Profile(
-                parse_shape(smallest, "--min") or default.min,
-                parse_shape(best, "--opt") or default.opt,
-                parse_shape(largest, "--max") or default.max,
+            profile = profile_from(
+                read_spec(onnx),
+                parse_shape(smallest, "--min"),
+                parse_shape(best, "--opt"),
+                parse_shape(largest, "--max"),
             )
         plan = engine_from_onnx(onnx, output, flavor=flavor, profile=profile)
     size = f"{plan.path.stat().st_size / 1e6:,.1f} MB"
@@ -268,12 +272,8 @@ def completion_report(
 
 
 def main() -> None:
-    """Run the command line. A user's mistake becomes one line on stderr and exit code 2."""
-    try:
-        app()
-    except Pix2rtError as error:
-        print(f"error: {error}", file=sys.stderr)
-        raise SystemExit(2) from None
+    """Run the command line."""
+    app(prog_name="python -m export")
 
 
 if __name__ == "__main__":

@@ -11,12 +11,12 @@ from torch import nn
 
 from export.cost import cost_of
 from export.embedded_program import save_engine
+from export.errors import ExportError
 from export.gate import Example, make_examples, run_gate
 from export.inference_modules import Graph, Request, family_graphs, refuse_foreign_options
 from export.program_from_onnx import NoProgramError, program_from_onnx
 from export.torch_to_onnx import static_tensors, torch_to_onnx
 from runtime.engines.spec import EngineSpec
-from runtime.errors import ExportError
 from runtime.files import atomic_path
 from runtime.version import __version__
 from training.checkpoint import Checkpoint, load_checkpoint, sha256_of

@@ -3,13 +3,13 @@
 import onnx
 import onnx_ir as ir
 
+from export.errors import ExportError
 from export.graph_patterns import NoFitError, name_of
 from export.program_rules import RULES, Scope
 from runtime.engines.program import Program
 from runtime.engines.program_layer import Layer
 from runtime.engines.program_layers import ToFloats
 from runtime.engines.spec import EngineSpec
-from runtime.errors import ExportError
 
 
 class NoProgramError(ExportError):

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from export.errors import ExportError, ParityError
 from export.gate import make_examples, run_gate
 from export.inference_modules import Graph, request_of
 from export.onnx_from_checkpoint import Report, graphs_of
@@ -10,7 +11,6 @@ from export.parity import Parity
 from export.torch_to_onnx import static_tensors
 from runtime.engines.onnx_metadata import read_spec
 from runtime.engines.spec import EngineSpec, TensorSpec
-from runtime.errors import ExportError, ParityError
 from training.checkpoint import Checkpoint, load_checkpoint
 
 

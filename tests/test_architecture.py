@@ -13,8 +13,16 @@ import pytest
 from tests.paths import ROOT
 
 PACKAGES = ("runtime", "training", "export", "cuda_ext")
+CONSOLE = "runtime.commands.console"  # errors to exit codes, of every command line
 SIBLINGS_OF_RUNTIME = {"runtime.errors", "runtime.files", "runtime.engines.labels", "runtime.version"}
-EXPORT_MAY_USE = ("training.networks", "training.checkpoint", "training.imports", "training.class_tables")
+EXPORT_MAY_USE = (
+    "training.networks",
+    "training.checkpoint",
+    "training.imports",
+    "training.class_tables",
+    "training.errors",
+    "training.memory",
+)
 TOP = {
     "pyproject.toml",
     "README.md",
@@ -128,6 +136,8 @@ def floor(name: str) -> int:
 
 class TrainingRule(Rule):
     def allows(self, module: str, name: str, top: str) -> bool:
+        if begins(name, CONSOLE):
+            return module == "training.commands.console"
         return begins(name, *SIBLINGS_OF_RUNTIME) if top == "runtime" else top != "export"
 
 
@@ -181,7 +191,7 @@ def test_imports_follow_the_table(package, rule):
         (RuntimeRule(), "runtime.files", "runtime.errors.OutputError", True),
         (RuntimeRule(), "runtime.errors", "runtime.files.require_file", False),
         (RuntimeRule(), "runtime.engines.engine", "runtime.Synthesizer", False),
-        (TrainingRule(), "training.loop", "runtime.errors.DataError", True),
+        (TrainingRule(), "training.loop", "runtime.errors.InputError", True),
         (TrainingRule(), "training.loop", "runtime.engines.engine.Engine", False),
         (TrainingRule(), "training.loop", "runtime.errors_of_others", False),
         (TrainingRule(), "training.loop", "export.parity", False),

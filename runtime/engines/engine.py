@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from runtime.engines.backend import Backend, Device, Engine
 from runtime.engines.backends import backends
+from runtime.engines.external_data import require_one_file
 from runtime.engines.kinds import kinds as known_kinds
 from runtime.engines.onnx_metadata import read_spec
 from runtime.engines.source import EngineSource
@@ -48,6 +49,7 @@ def open_engine(
         raise InputError(f"threads is {threads!r}, expected an integer from 1 to {_MAX_THREADS}, or None for all cores")
     source = EngineSource.of(engine)
     spec = engine_spec(source, kinds)
+    require_one_file(source)
     reasons: dict[str, str] = {}
     failures: dict[str, DeviceError] = {}
     for candidate, place in choices:

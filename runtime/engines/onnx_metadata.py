@@ -46,11 +46,12 @@ def read_metadata(engine: str | Path | EngineSource) -> dict[str, str]:
         MissingFileError: nothing is there, or a directory is.
         EngineFormatError: not an ONNX file, or truncated.
     """
-    return walk(EngineSource.of(engine), _metadata)
+    return walk(engine, _metadata)
 
 
-def walk(source: EngineSource, find: Callable[[ProtobufReader], Found]) -> Found:
-    """What `find` finds in an engine; errors as in `read_metadata`."""
+def walk(engine: str | Path | EngineSource, find: Callable[[ProtobufReader], Found]) -> Found:
+    """What `find` finds in an engine's bytes; errors as in `read_metadata`."""
+    source = EngineSource.of(engine)
     try:
         with source.open() as stream:
             return find(ProtobufReader(stream, source.size))

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from cuda_ext.reference import patch_swap
 from export.dense_patch_swap import DenseInpainting
 from export.engine_from_onnx import Profile, engine_from_onnx
+from export.errors import ExportError, ParityError
 from export.followed_matches import MATCH_TOLERANCE, FollowedMatches
 from export.inference_modules import Request
 from export.inference_modules.inpainting import default_scales
@@ -23,7 +24,6 @@ from runtime import Inpainter
 from runtime.bench.runners import open_runner
 from runtime.engines.onnx_engine import OnnxEngine
 from runtime.engines.onnx_metadata import read_spec
-from runtime.errors import ExportError, ParityError
 from tests.export.reference import psnr
 from tests.tiny_models import save_tiny_checkpoint
 from tests.tolerances import GREY_LEVELS, PSNR_DB

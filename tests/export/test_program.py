@@ -9,11 +9,12 @@ import onnx
 import pytest
 
 from export.embedded_program import add_program
+from export.errors import ExportError
 from export.onnx_from_checkpoint import export_onnx
 from export.program_from_onnx import NoProgramError, program_from_onnx
 from runtime.engines.onnx_metadata import read_metadata, read_spec
 from runtime.engines.program import PROGRAM_KEY, read_program
-from runtime.errors import EngineFormatError, ExportError, MissingFileError
+from runtime.errors import EngineFormatError, MissingFileError
 from tests.export.conftest import SIZE, Tiny
 from tests.export.reference import random_inputs, reference_bytes, run
 from tests.export.test_pix2pix import in_mode
