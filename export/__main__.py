@@ -7,13 +7,15 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from export.errors import ExportError
 from export.options import parse_shape, parse_size, parse_sizes
 from export.progress import Steps
-from runtime.errors import ExportError, Pix2rtError
+from runtime.commands.console import Commands
 from runtime.files import atomic_path
 
 app = typer.Typer(
     name="export",
+    cls=Commands,
     help="Turn checkpoints into engines.",
     no_args_is_help=True,
     add_completion=False,
@@ -48,6 +50,9 @@ _ENGINE_EXAMPLES = """
 _VALIDATE_EXAMPLE = """
 **Example**: `python -m export validate city.safetensors city.onnx city.fp16.onnx`
 """
+_PROGRAM_EXAMPLE = """
+**Example**: `python -m export program city.onnx -o city.with_program.onnx`
+"""
 _REPORT_EXAMPLE = """
 **Example**: `python -m export report --sizes 256x256,512x1024 -o report`
 """
@@ -67,7 +72,7 @@ def import_(
     discriminator: Annotated[Path | None, typer.Option(help="latest_net_D.pth; only fine-tuning reads it.")] = None,
     styles: Annotated[Path | None, typer.Option(help="features_clustered_010.npy: the style bank.")] = None,
     opt: Annotated[Path | None, typer.Option(help="opt.txt or train_opt.txt of the training run.")] = None,
-    label_nc: Annotated[int | None, typer.Option(help="Number of classes; 0 for RGB input.")] = None,
+    label_nc: Annotated[int | None, typer.Option(help="Number of classes; 0 where the input is an image.")] = None,
     edges: Annotated[
         bool | None, typer.Option("--edges/--no-edges", help="Whether instance edges are an input.")
     ] = None,
@@ -75,6 +80,7 @@ def import_(
         bool | None, typer.Option("--dropout/--no-dropout", help="pix2pix: whether it was trained with dropout.")
     ] = None,
     family: Annotated[str | None, typer.Option(help="pix2pix or pix2pixhd, where the file can be either.")] = None,
+    key: Annotated[str | None, typer.Option(help="Which network, where the file holds several.")] = None,
 ) -> None:
     """Turn another project's weights into a pix2rt checkpoint."""
     with Steps(console) as report:
@@ -95,6 +101,7 @@ def import_(
             use_edges=edges,
             use_dropout=dropout,
             family=family,
+            key=key,
         )
         report("write checkpoint")
         save_checkpoint(checkpoint, output)
@@ -153,7 +160,7 @@ def onnx(
     from export.tables import engine_table
 
     for engine in exported:
-        console.print(engine_table(engine.path, engine.spec))
+        console.print(engine_table(engine))
 
 
 @app.command("engine", epilog=_ENGINE_EXAMPLES)
@@ -166,18 +173,18 @@ def engine(
     largest: Annotated[str | None, typer.Option("--max", help="Dynamic: the largest; memory grows with it.")] = None,
 ) -> None:
     """Build a TensorRT or TensorRT-RTX plan from an ONNX engine."""
-    from export.engine_from_onnx import Profile, default_profile, engine_from_onnx
+    from export.engine_from_onnx import engine_from_onnx, profile_from
     from runtime.engines.onnx_metadata import read_spec
 
     with Steps(console) as report:
         report("build plan")
         profile = None
         if smallest or best or largest:
-            default = default_profile(read_spec(onnx))
-            profile = Profile(
-                parse_shape(smallest, "--min") or default.min,
-                parse_shape(best, "--opt") or default.opt,
-                parse_shape(largest, "--max") or default.max,
+            profile = profile_from(
+                read_spec(onnx),
+                parse_shape(smallest, "--min"),
+                parse_shape(best, "--opt"),
+                parse_shape(largest, "--max"),
             )
         plan = engine_from_onnx(onnx, output, flavor=flavor, profile=profile)
     size = f"{plan.path.stat().st_size / 1e6:,.1f} MB"
@@ -207,6 +214,20 @@ def validate(
         print(f"{row.engine}: {row.failure}", file=sys.stderr)
     if failed:
         raise typer.Exit(1)
+
+
+@app.command("program", epilog=_PROGRAM_EXAMPLE)
+def program(
+    engine: Annotated[Path, typer.Argument(help="Engine (.onnx) exported before engines had programs.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Engine to write (.onnx).")],
+) -> None:
+    """Give an engine its program, so that native kernels can run it; graph and weights stay as they are."""
+    from export.embedded_program import add_program
+
+    with Steps(console) as report:
+        report("find layers")
+        layers = add_program(engine, output).layers
+    console.print(f"{output}: a program of {len(layers)} layers", highlight=False, soft_wrap=True)
 
 
 @app.command("report", epilog=_REPORT_EXAMPLE)
@@ -251,12 +272,8 @@ def completion_report(
 
 
 def main() -> None:
-    """Run the command line. A user's mistake becomes one line on stderr and exit code 2."""
-    try:
-        app()
-    except Pix2rtError as error:
-        print(f"error: {error}", file=sys.stderr)
-        raise SystemExit(2) from None
+    """Run the command line."""
+    app(prog_name="python -m export")
 
 
 if __name__ == "__main__":

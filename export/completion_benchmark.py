@@ -80,7 +80,7 @@ def step_times(
         engine_ms, torch_ms = _in_turns(checkpoint, path, exported.spec, turns, threads)
         report("measure a search")
         scene = generated_input(exported.spec, noise=False)
-        search = measure([path], scene, 1, 1, "cpu", threads, lambda: None)["engines"][0]
+        search = measure([path], scene, 1, 1, device="cpu", threads=threads)["engines"][0]
     return StepTimes(exported.spec, engine_ms, torch_ms, search["p50_ms"] / 1000, search["peak_memory_mb"])
 
 

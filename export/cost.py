@@ -14,8 +14,8 @@ import onnxscript.optimizer
 from onnx import TensorProto
 
 from cuda_ext.onnx_functions import DOMAIN
+from export.errors import ExportError
 from runtime.engines.spec import Cost
-from runtime.errors import ExportError
 
 _SMALL = 4096  # elements; larger constants are weights, whose values shape inference does not need
 

@@ -9,15 +9,16 @@ import json
 import re
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from export.errors import ExportError
 from runtime.engines.onnx_metadata import read_spec
 from runtime.engines.spec import EngineSpec
-from runtime.errors import DeviceError, ExportError
+from runtime.errors import DeviceError
 from runtime.files import atomic_path
 
 NO_GPU = "none (built on CPU)"
@@ -58,6 +59,19 @@ def default_profile(spec: EngineSpec) -> Profile:
         return 1, -(-height // m) * m, -(-width // m) * m
 
     return Profile(fit(2 * m, 2 * m), fit(512, 1024), fit(1024, 2048))
+
+
+def profile_from(spec: EngineSpec, smallest: Shape | None, best: Shape | None, largest: Shape | None) -> Profile:
+    """The profile of what was given; what was not given is `default_profile`'s, brought between what was."""
+    default = default_profile(spec)
+    low = smallest or _each(min, default.min, *filter(None, (best, largest)))
+    high = largest or _each(max, default.max, *filter(None, (smallest, best)))
+    return Profile(low, best or _each(min, _each(max, default.opt, low), high), high)
+
+
+def _each(choose: Callable[..., int], *shapes: Shape) -> Shape:
+    count, height, width = (choose(axis) for axis in zip(*shapes, strict=True))
+    return count, height, width
 
 
 def engine_from_onnx(

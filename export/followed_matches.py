@@ -7,8 +7,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cuda_ext.ops import patch_match, patch_paste
+from export.errors import ParityError
 from export.inference_modules import Matches
-from runtime.errors import ParityError
 from training.networks.inpainting import Inpainting
 
 # Largest shortfall of a match's cosine ⟨P(p), P(q)⟩ / (‖P(p)‖·‖P(q)‖) behind the best one's.

@@ -1,12 +1,14 @@
 """Other ways to compute the same function, faster. Each takes and returns modules and shares their weights."""
 
 import copy
+from typing import cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from training.networks.normalization import BatchStatistics
+from training.networks.unet import UNet
 
 BLOCK = 16  # float32 values in a vector register of 512 bits
 _NORMS = (nn.InstanceNorm2d, nn.BatchNorm2d, BatchStatistics)
@@ -114,6 +116,27 @@ def _fold(conv: nn.Conv2d | nn.ConvTranspose2d, norm: nn.BatchNorm2d) -> None:
     axis = (1, -1, 1, 1) if isinstance(conv, nn.ConvTranspose2d) else (-1, 1, 1, 1)
     conv.weight = nn.Parameter(conv.weight.detach() * scale.view(axis), requires_grad=False)
     conv.bias = nn.Parameter(norm.bias.detach() + bias * scale, requires_grad=False)
+
+
+def trim_innermost(unet: UNet, size: tuple[int, int]) -> None:
+    """Drop, in place, the weights that images of `size` never meet.
+
+    Where the innermost map is one pixel high, two of a kernel's four rows lie in the padding; likewise with columns.
+
+    Args:
+        unet: the network, still of plain convolutions.
+        size: (H, W) of its images.
+    """
+    kept = [slice(1, 3) if side >> len(unet.down) == 1 else slice(0, 4) for side in size]
+    padding = tuple(0 if side == slice(1, 3) else 1 for side in kept)
+    down, up = cast("nn.Sequential", unet.down[-1]), cast("nn.Sequential", unet.up[0])
+    conv, transposed = cast("nn.Conv2d", down[1]), cast("nn.ConvTranspose2d", up[1])
+    for layers, layer, kind in ((down, conv, nn.Conv2d), (up, transposed, nn.ConvTranspose2d)):
+        weight = layer.weight.detach()[:, :, kept[0], kept[1]].contiguous()
+        with torch.device("meta"):
+            trimmed = kind(layer.in_channels, layer.out_channels, weight.shape[2:], 2, padding)  # type: ignore[arg-type]
+        trimmed.weight, trimmed.bias = nn.Parameter(weight, requires_grad=False), layer.bias
+        layers[1] = trimmed
 
 
 class Float32Norm(nn.Module):

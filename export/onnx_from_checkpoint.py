@@ -10,11 +10,14 @@ import torch
 from torch import nn
 
 from export.cost import cost_of
+from export.embedded_program import save_engine
+from export.errors import ExportError, NoProgramError
 from export.gate import Example, make_examples, run_gate
 from export.inference_modules import Graph, Request, family_graphs, refuse_foreign_options
+from export.parity import worst
+from export.program_from_onnx import program_from_onnx
 from export.torch_to_onnx import static_tensors, torch_to_onnx
-from runtime.engines.spec import SPEC_KEY, EngineSpec
-from runtime.errors import ExportError
+from runtime.engines.spec import EngineSpec
 from runtime.files import atomic_path
 from runtime.version import __version__
 from training.checkpoint import Checkpoint, load_checkpoint, sha256_of
@@ -29,10 +32,19 @@ Report = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Exported:
-    """One file written."""
+    """One file written.
+
+    Attributes:
+        path: the file.
+        spec: its specification.
+        backends: what ran it in the gate.
+        obstacle: why it has no program; empty where it has one.
+    """
 
     path: Path
     spec: EngineSpec
+    backends: tuple[str, ...]
+    obstacle: str
 
 
 def export_onnx(
@@ -91,7 +103,7 @@ def export_onnx(
         spec = _spec_of(graph, model, size, family, normalization, precision, digest)
         del graph  # and its networks, unless an example still asks them
         gc.collect()
-        exported.append(Exported(path, _write(model, spec, examples, path, report)))
+        exported.append(_write(model, spec, examples, path, report))
     return exported
 
 
@@ -132,19 +144,19 @@ def check_size(graph: Graph, size: tuple[int, int] | None) -> None:
         )
 
 
-def _write(model: onnx.ModelProto, spec: EngineSpec, examples: list[Example], path: Path, report: Report) -> EngineSpec:
+def _write(model: onnx.ModelProto, spec: EngineSpec, examples: list[Example], path: Path, report: Report) -> Exported:
+    obstacle, program = "", None
+    try:
+        program = program_from_onnx(model, spec)
+    except NoProgramError as error:
+        obstacle = str(error)
     with atomic_path(path) as temporary:
-        _save(model, spec, temporary)
+        save_engine(model, spec, program, temporary)
         report(f"{spec.kind}: compare engine and checkpoint")
-        spec = replace(spec, parity=run_gate(temporary, examples, spec.precision).figures())
-        _save(model, spec, temporary)
-    return spec
-
-
-def _save(model: onnx.ModelProto, spec: EngineSpec, path: Path) -> None:
-    del model.metadata_props[:]
-    model.metadata_props.add(key=SPEC_KEY, value=spec.to_json())
-    path.write_bytes(model.SerializeToString(deterministic=True))
+        figures = run_gate(temporary, examples, spec.precision)
+        spec = replace(spec, parity=worst(figures.values()).figures())
+        save_engine(model, spec, program, temporary)
+    return Exported(path, spec, tuple(figures), obstacle)
 
 
 def _spec_of(

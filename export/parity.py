@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.errors import ParityError
+from export.errors import ParityError
 
-GREY_LEVEL = {"uint8": 1.0, "float32": 1 / 127.5}  # floats are in [−1, 1]
-MAX_GREY_LEVELS_FP32 = {"uint8": 1.0, "float32": 0.05}
+MAX_GREY_LEVELS_FP32 = {"uint8": 1.0, "float32": 0.05}  # of floats: 1/2550 of the largest value
 MIN_PSNR_DB = {"fp16": 45.0}
 # Of a map of ids, uint8 [N, H, W], numbers say nothing of distance. Where two scores all but tie, rounding decides.
 MAX_DIFFERING_IDS = {"fp32": 0.001, "fp16": 0.02}
@@ -23,7 +22,8 @@ class Parity:
     """How far an engine is from its checkpoint, over every output and example.
 
     Attributes:
-        max_grey_levels: largest difference, in steps of 1/255 of the value range.
+        max_grey_levels: largest difference, in steps of 1/255 of the value range: of floats, from minus to plus the
+            largest magnitude that the checkpoint gives.
         psnr_db: peak signal-to-noise ratio; infinite where all is equal.
         differing_bytes: share of values that differ, 0 to 1.
     """
@@ -66,15 +66,22 @@ def compare(name: str, expected: NDArray[Any], received: NDArray[Any], precision
 
 def measure(expected: NDArray[Any], received: NDArray[Any]) -> Parity:
     """The figures of one pair of arrays of one shape and dtype."""
-    difference = np.abs(received.astype(np.float32) - expected.astype(np.float32)) / GREY_LEVEL[str(expected.dtype)]
+    difference = np.abs(received.astype(np.float64) - expected.astype(np.float64)) / _grey_level(expected)
     if _is_id_map(expected):
-        difference = np.where(difference > 0, np.float32(255), np.float32(0))  # a wrong id is as wrong as can be
+        difference = np.where(difference > 0, 255.0, 0.0)  # a wrong id is as wrong as can be
     square = float(np.mean(np.square(difference), dtype=np.float64))
     return Parity(
         max_grey_levels=float(difference.max(initial=0.0)),
         psnr_db=10 * math.log10(255.0**2 / square) if square else math.inf,
         differing_bytes=float(np.mean(difference > 0)),
     )
+
+
+def _grey_level(expected: NDArray[Any]) -> float:
+    """One of 255 steps; of nothing but zeros next to nothing, for then every difference is one."""
+    if expected.dtype == np.uint8:
+        return 1.0
+    return max(float(np.abs(expected).max(initial=0.0)) / 127.5, float(np.finfo(np.float32).tiny))
 
 
 def worst(parities: Iterable[Parity]) -> Parity:

@@ -137,5 +137,5 @@ def _initial_checkpoint(network: Network) -> Checkpoint:
 
 def _measured(title: str, engine: Path, spec: EngineSpec, runs: int) -> Row:
     scene = generated_input(spec, noise=False)
-    (figures,) = measure([engine], scene, runs, 1, "cpu", None, lambda: None)["engines"]
+    (figures,) = measure([engine], scene, runs, 1, device="cpu")["engines"]
     return Row(title, spec, engine.stat().st_size, figures["p50_ms"], figures["peak_memory_mb"])

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from cuda_ext.onnx_functions import add_functions, translations
+from export.errors import ExportError
 from export.inference_modules import MAX_INSTANCES, Graph
 from runtime.engines.spec import TensorSpec
-from runtime.errors import ExportError
 from runtime.version import __version__
 
 OPSET = 20

@@ -1,4 +1,4 @@
-"""The one error hierarchy of all packages.
+"""The root of the error hierarchy, and the errors of the runtime; training and export have theirs beside them.
 
 Every error also derives from the builtin that fits, so `except ValueError` works as expected. A message names the
 tensor or file, what was received, what was expected and what to do next.
@@ -6,7 +6,13 @@ tensor or file, what was received, what was expected and what to do next.
 
 
 class Pix2rtError(Exception):
-    """Base of every error that this project raises on purpose."""
+    """Base of every error that this project raises on purpose.
+
+    Attributes:
+        exit_code: of a command that it ends: 2 where the user can mend it, 1 where a run failed.
+    """
+
+    exit_code = 2
 
 
 class InputError(Pix2rtError, ValueError):
@@ -41,25 +47,5 @@ class DeviceError(Pix2rtError, RuntimeError):
     """The device, provider or library that the caller named is not available."""
 
 
-class CheckpointError(Pix2rtError, ValueError):
-    """A checkpoint is truncated, foreign, of a newer format, or does not fit its architecture."""
-
-
-class DataError(Pix2rtError, ValueError):
-    """A training data folder is empty, or its files do not match or cannot be read."""
-
-
-class TrainingError(Pix2rtError, RuntimeError):
-    """Training cannot start or go on: options that make no sense, or contradict the run folder."""
-
-
-class DivergenceError(TrainingError):
-    """Losses are no longer finite."""
-
-
-class ExportError(Pix2rtError, ValueError):
-    """A checkpoint cannot become an engine of the requested form."""
-
-
-class ParityError(ExportError):
-    """The exported engine does not reproduce the checkpoint, so it was not written."""
+class ClosedError(Pix2rtError, ValueError):
+    """A runner or engine was called after its `close`."""

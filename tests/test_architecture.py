@@ -13,8 +13,16 @@ import pytest
 from tests.paths import ROOT
 
 PACKAGES = ("runtime", "training", "export", "cuda_ext")
+CONSOLE = "runtime.commands.console"  # errors to exit codes, of every command line
 SIBLINGS_OF_RUNTIME = {"runtime.errors", "runtime.files", "runtime.engines.labels", "runtime.version"}
-EXPORT_MAY_USE = ("training.networks", "training.checkpoint", "training.imports", "training.class_tables")
+EXPORT_MAY_USE = (
+    "training.networks",
+    "training.checkpoint",
+    "training.imports",
+    "training.class_tables",
+    "training.errors",
+    "training.memory",
+)
 TOP = {
     "pyproject.toml",
     "README.md",
@@ -28,10 +36,36 @@ TOP = {
     "tests",
 }
 MAX_LINES = 400
+# The rooms of the runtime from the top floor down, and the modules of the ground floor, each lower than the one before.
+FLOORS = (
+    "",
+    "__main__",
+    "commands",
+    "studio",
+    "server",
+    "bench",
+    "media",
+    "runners",
+    "engines",
+    "native",
+    "files",
+    "errors",
+    "version",
+    "assets",
+)
+PUBLIC = ("runtime.__version__",)
 COMMAND_LINE = {"PIL", "typer", "click", "rich"}
-COMMAND_LINE_MODULES = {"runtime.__main__", "runtime.media.images", "runtime.bench.measure"}
-TENSORRT = {"tensorrt", "tensorrt_rtx", "cuda"}
-OPTIONAL = (*TENSORRT, "onnxruntime")  # not on every machine that runs the tests
+TENSORRT_MODULES = (
+    "runtime.engines.tensorrt_engine",
+    "runtime.engines.plan_builder",
+    "runtime.engines.device_memory",
+)
+HEAVY = {
+    "onnxruntime": ("runtime.engines.onnx_engine",),
+    "cv2": ("runtime.media.video",),
+    **dict.fromkeys(("tensorrt", "tensorrt_rtx", "cuda"), TENSORRT_MODULES),
+}
+OPTIONAL = ("tensorrt", "tensorrt_rtx", "cuda", "onnxruntime")  # not on every machine that runs the tests
 
 
 def source_files(*packages: str) -> list[Path]:
@@ -75,38 +109,35 @@ def begins(name: str, *prefixes: str) -> bool:
     return any(name == prefix or name.startswith(f"{prefix}.") for prefix in prefixes)
 
 
-def command_line_modules() -> set[str]:
-    """The modules that may use Pillow, Typer and Rich: three by name, and those that only such modules import."""
-    importers: dict[str, set[str]] = {}
-    modules = {module_name(path): path for path in source_files("runtime")}
-    for module, path in modules.items():
-        for _, name in imported_names(path):
-            for target in {name, name.rpartition(".")[0]} & modules.keys() - {module, "runtime"}:
-                importers.setdefault(target, set()).add(module)
-    found = set(COMMAND_LINE_MODULES)
-    while more := {target for target, users in importers.items() if target not in found and users <= found}:
-        found |= more
-    return found
+def room(module: str) -> str:
+    """The room of a module of the runtime: the folder that it lies in, or the module itself on the ground floor."""
+    return ".".join(module.split(".")[1:2])
 
 
 class RuntimeRule(Rule):
-    def __init__(self) -> None:
-        self.command_line = command_line_modules()
+    """Rooms stand on the ones below: a module imports from its own and from lower ones, never from higher ones."""
 
     def allows(self, module: str, name: str, top: str) -> bool:
         if top in COMMAND_LINE:
-            return module in self.command_line
-        if top == "onnxruntime":
-            return module == "runtime.engines.onnx_engine"
-        if top == "cv2":
-            return module == "runtime.media.video"
-        if top in TENSORRT:
-            return module in ("runtime.tensorrt_engine", "runtime.device_memory")
-        return top in sys.stdlib_module_names or top in ("numpy", "runtime")
+            return room(module) in ("__main__", "commands", "media", "bench")
+        if top in HEAVY:
+            return module in HEAVY[top]
+        if top != "runtime":
+            return top in sys.stdlib_module_names or top == "numpy"
+        if name in PUBLIC:  # `import runtime.x` binds the package, which is above all rooms
+            return True
+        return floor(name) >= floor(module)
+
+
+def floor(name: str) -> int:
+    """Of a dotted name of the runtime; the lower the room, the higher the number."""
+    return FLOORS.index(room(name)) if room(name) in FLOORS else -1
 
 
 class TrainingRule(Rule):
     def allows(self, module: str, name: str, top: str) -> bool:
+        if begins(name, CONSOLE):
+            return module == "training.commands.console"
         return begins(name, *SIBLINGS_OF_RUNTIME) if top == "runtime" else top != "export"
 
 
@@ -147,7 +178,20 @@ def test_imports_follow_the_table(package, rule):
         (RuntimeRule(), "runtime.media.images", "PIL.Image", True),
         (RuntimeRule(), "runtime.media.images", ".errors.InputError", False),
         (RuntimeRule(), "runtime.engines.engine", "json", True),
-        (TrainingRule(), "training.loop", "runtime.errors.DataError", True),
+        (RuntimeRule(), "runtime", "runtime.runners.synthesizer.Synthesizer", True),
+        (RuntimeRule(), "runtime.commands.bench", "runtime.bench.measure.measure", True),
+        (RuntimeRule(), "runtime.bench.measure", "runtime.commands.console.note", False),
+        (RuntimeRule(), "runtime.bench.inputs", "runtime.media.images.read_label_map", True),
+        (RuntimeRule(), "runtime.media.images", "runtime.bench.inputs.BenchInput", False),
+        (RuntimeRule(), "runtime.runners.synthesizer", "runtime.engines.engine.open_engine", True),
+        (RuntimeRule(), "runtime.runners.synthesizer", "runtime.media.images.read_label_map", False),
+        (RuntimeRule(), "runtime.engines.engine", "runtime.runners.runner.Runner", False),
+        (RuntimeRule(), "runtime.engines.engine", "runtime.files.require_file", True),
+        (RuntimeRule(), "runtime.files", "runtime.engines.engine.open_engine", False),
+        (RuntimeRule(), "runtime.files", "runtime.errors.OutputError", True),
+        (RuntimeRule(), "runtime.errors", "runtime.files.require_file", False),
+        (RuntimeRule(), "runtime.engines.engine", "runtime.Synthesizer", False),
+        (TrainingRule(), "training.loop", "runtime.errors.InputError", True),
         (TrainingRule(), "training.loop", "runtime.engines.engine.Engine", False),
         (TrainingRule(), "training.loop", "runtime.errors_of_others", False),
         (TrainingRule(), "training.loop", "export.parity", False),

@@ -17,6 +17,9 @@ ARCHITECTURES = {
     "features": Architecture(label_nc=7, n_enhancers=1, feat_num=3, **_TINY),
     "no_edges": Architecture(label_nc=6, use_edges=False, **_TINY),
     "rgb": Architecture(label_nc=0, use_edges=False, **_TINY),
+    "grey_to_rgb": Architecture(label_nc=0, use_edges=False, image_nc=1, norm="batch", **_TINY),
+    "rgb_to_five": Architecture(label_nc=0, use_edges=False, output_nc=5, **_TINY),
+    "batch_norm": Architecture(label_nc=7, n_enhancers=1, feat_num=3, norm="batch", **_TINY),
 }
 _TINY_UNET = {"ngf": 4, "n_downsample": 4, "dropout_blocks": (0, 1)}
 _TINY_RESNET = {"generator": "resnet", "ngf": 4, "n_downsample": 1, "n_blocks": 2, "dropout_blocks": (0, 1)}

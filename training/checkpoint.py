@@ -17,11 +17,12 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from runtime.engines.labels import LabelSpec
-from runtime.errors import CheckpointError
-from runtime.files import atomic_path, require_file
+from runtime.files import require_file
 from runtime.version import __version__
+from training.errors import CheckpointError
 from training.networks import family_networks
 from training.networks.normalization import MODES, has_batch_norm, use_statistics
+from training.writing import tensor_file
 
 FORMAT_VERSION = 1
 METADATA_KEY = "pix2rt"
@@ -104,10 +105,10 @@ def load_strict(module: nn.Module, state: Mapping[str, Tensor], what: str) -> No
 
 
 def save_checkpoint(checkpoint: Checkpoint, path: str | Path) -> None:
-    """Write `path` atomically: a kill leaves the previous file whole.
+    """Write `path` atomically: a kill or a full disk leaves the previous file whole.
 
     Raises:
-        OutputError: the folder cannot be written.
+        OutputError: the folder cannot be written, or the disk is full.
     """
     tensors = {
         f"{network}.{name}": value for network, state in checkpoint.networks.items() for name, value in state.items()
@@ -124,7 +125,7 @@ def save_checkpoint(checkpoint: Checkpoint, path: str | Path) -> None:
         "version": __version__,
     }
     cpu = {name: value.detach().to("cpu", torch.float32).contiguous() for name, value in tensors.items()}
-    with atomic_path(path) as temporary:
+    with tensor_file(path) as temporary:
         save_file(cpu, temporary, metadata={METADATA_KEY: json.dumps(document)})
 
 
@@ -158,6 +159,15 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
             raise
         reason = f"field {error} is missing" if isinstance(error, KeyError) else str(error)
         raise CheckpointError(f"{path}: damaged metadata: {reason}") from error
+
+
+def is_checkpoint(path: str | Path) -> bool:
+    """Whether the file is one of ours; False where it is no safetensors file at all."""
+    try:
+        with safe_open(path, framework="pt") as archive:
+            return METADATA_KEY in (archive.metadata() or {})
+    except (SafetensorError, OSError, ValueError, RuntimeError):
+        return False
 
 
 def _checkpoint_from(document: Mapping[str, Any], tensors: Mapping[str, Tensor], path: Path) -> Checkpoint:

@@ -7,6 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.utils import DistributedDataParallelKwargs
@@ -15,10 +16,11 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from torch.utils.tensorboard import SummaryWriter
 
-from runtime.errors import DivergenceError
 from runtime.files import atomic_path
 from training.checkpoint import save_checkpoint
-from training.data import ResumableBatches, steps_per_epoch
+from training.data import ResumableBatches, errors_of_loaders, steps_per_epoch
+from training.errors import DivergenceError
+from training.memory import memory_errors
 from training.options import LoopOptions
 from training.state import CHECKPOINT_FILE, load_state, save_state
 from training.system import System
@@ -56,10 +58,21 @@ class Trainer:
         self.step = self._resume()
 
     def run(self) -> None:
-        """Train to the end, then let the system finish its checkpoint (style bank)."""
+        """Train to the end, then let the system finish its checkpoint (style bank).
+
+        Raises:
+            DivergenceError: losses or weights are no longer finite; what was saved last is kept.
+            OutputError: the run folder cannot be written, or the disk is full.
+            MemoryError: of the device or the machine.
+        """
+        with memory_errors("Train with a smaller --batch-size or --crop"), errors_of_loaders():
+            self._run()
+
+    def _run(self) -> None:
         start = self.step
         self._keep_logs_until(start)
-        writer = SummaryWriter(self.folder, purge_step=start) if self.accelerator.is_main_process else None
+        # What was logged at step `start` was saved with it: what is dropped begins one later.
+        writer = SummaryWriter(self.folder, purge_step=start + 1) if self.accelerator.is_main_process else None
         with _progress(self.accelerator.is_main_process) as progress:
             bar = progress.add_task("training", total=self.total_steps, completed=start, speed=0.0, losses="")
             for batch in self._batches(range(start, self.total_steps)):
@@ -72,7 +85,8 @@ class Trainer:
                     progress.update(bar, losses=" ".join(f"{name} {value:.3f}" for name, value in values.items()))
                 if writer and self.step % self.options.sample_every == 0:
                     writer.add_image("input, synthesised, real", self._sample(batch), self.step, dataformats="HWC")
-                if self.step % self.options.save_every == 0:
+                if self.step % self.options.save_every == 0 or self.step == self.total_steps:
+                    self._require_finite(losses)
                     self._save()
             if self.accelerator.is_main_process:
                 self._finish(progress)
@@ -90,10 +104,13 @@ class Trainer:
             batch_sampler=order,
             num_workers=workers,
             pin_memory=a.device.type == "cuda",
-            generator=torch.Generator(),  # else each loader takes one of the random numbers that dropout uses
         )
 
     def _train_step(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        # A function of the step and the process alone: a resumed run draws what an uninterrupted one would, and no two
+        # processes draw the same noise and dropout.
+        words = np.random.SeedSequence([self.options.seed, self.step, self.accelerator.process_index])
+        torch.manual_seed(int(words.generate_state(1, np.uint64)[0]))
         lr = self.options.lr_at(self.step, self.per_epoch)
         for optimizer in self.optimizers.values():
             for group in optimizer.param_groups:
@@ -111,19 +128,32 @@ class Trainer:
         optimizer.step()
 
     def _log(self, losses: Mapping[str, Tensor], writer: SummaryWriter | None) -> dict[str, float]:
-        values = {name: float(loss) for name, loss in losses.items()}
-        wrong = [name for name, value in values.items() if not math.isfinite(value)]
-        if wrong:
-            raise DivergenceError(
-                f"step {self.step}: {', '.join(wrong)} is no longer finite; the last checkpoint is kept. "
-                "Train on with a lower --lr, or --precision bf16 instead of fp16"
-            )
+        values = self._require_finite(losses)
         if writer:
             for name, value in values.items():
                 writer.add_scalar(name, value, self.step)
             with (self.folder / LOG_FILE).open("a") as stream:
                 stream.write(json.dumps({"step": self.step, **values}) + "\n")
         return values
+
+    def _require_finite(self, losses: Mapping[str, Tensor]) -> dict[str, float]:
+        """The losses as numbers.
+
+        Raises:
+            DivergenceError: one is no number any more.
+        """
+        values = {name: float(loss) for name, loss in losses.items()}
+        wrong = [name for name, value in values.items() if not math.isfinite(value)]
+        if wrong:
+            raise self._divergence(", ".join(wrong))
+        return values
+
+    def _divergence(self, what: str) -> DivergenceError:
+        kept = "the last checkpoint is kept" if (self.folder / CHECKPOINT_FILE).is_file() else "nothing was saved yet"
+        return DivergenceError(
+            f"step {self.step}: {what} is no longer finite; {kept}. Train with a lower --lr, or --precision bf16 "
+            "instead of fp16"
+        )
 
     def _sample(self, batch: Mapping[str, Tensor]) -> Any:
         device = self.accelerator.device
@@ -133,13 +163,15 @@ class Trainer:
     def _save(self) -> None:
         if not self.accelerator.is_main_process:
             return
+        for role, module in self.system.roles.items():  # the step after finite losses may have spoilt them
+            for name, value in module.state_dict().items():
+                if not torch.isfinite(value).all():
+                    raise self._divergence(f"{role}.{name}")
         scaler = self.accelerator.scaler
         rest = {
             "optimizers": {role: optimizer.state_dict() for role, optimizer in self.optimizers.items()},
             "scaler": scaler.state_dict() if scaler else None,
             "average": self.average.state_dict(),
-            "random": torch.get_rng_state(),
-            "random_cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
         }
         save_state(self.folder, self.step, self.system.roles, rest)
         with self.average.applied():
@@ -159,9 +191,6 @@ class Trainer:
         if self.accelerator.scaler and state["scaler"]:
             self.accelerator.scaler.load_state_dict(state["scaler"])
         self.average.load_state_dict(state.get("average", {}))  # states of earlier versions have none
-        torch.set_rng_state(state["random"])
-        if len(state["random_cuda"]) == torch.cuda.device_count() > 0:
-            torch.cuda.set_rng_state_all(state["random_cuda"])
         return int(state["step"])
 
     def _keep_logs_until(self, step: int) -> None:
@@ -178,7 +207,6 @@ class Trainer:
             temporary.write_text("".join(kept))
 
     def _finish(self, progress: Progress) -> None:
-        self._save()
         bar = progress.add_task("finishing", total=1.0, speed=0.0, losses="")
         with self.average.applied():
             checkpoint = self.system.checkpoint(self.step)

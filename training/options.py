@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from runtime.errors import TrainingError
 from runtime.files import atomic_path
+from training.errors import TrainingError
 
 OPTIONS_FILE = "options.json"
 # What may change between the start of a run and its resumption without changing its result.

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from accelerate.utils import set_seed
 
-from runtime.errors import DataError
+from training.errors import DataError
 from training.loop import Trainer
 from training.options import LoopOptions, save_options
 from training.system import System, family_system

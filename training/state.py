@@ -8,20 +8,24 @@ from typing import Any
 import torch
 from torch import nn
 
-from runtime.errors import CheckpointError
-from runtime.files import atomic_path
 from training.checkpoint import Checkpoint, load_checkpoint
+from training.errors import CheckpointError
 from training.safe_load import READ_ERRORS
+from training.writing import tensor_file
 
 CHECKPOINT_FILE = "checkpoint.safetensors"
 STATE_FILE = "training_state.pt"
 
 
 def save_state(folder: Path, step: int, roles: Mapping[str, nn.Module], rest: Mapping[str, Any]) -> None:
-    """Write atomically. `rest`: optimiser, scaler and random states; tensors and plain containers only."""
+    """Write atomically. `rest`: optimiser and scaler states; tensors and plain containers only.
+
+    Raises:
+        OutputError: the folder cannot be written, or the disk is full.
+    """
     document = {"step": step, "roles": {role: module.state_dict() for role, module in roles.items()}, **rest}
-    with atomic_path(folder / STATE_FILE) as temporary:
-        torch.save(document, temporary)
+    with tensor_file(folder / STATE_FILE) as temporary, temporary.open("wb") as stream:
+        torch.save(document, stream)
 
 
 def load_state(folder: Path) -> dict[str, Any] | None:

@@ -11,9 +11,9 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from export.errors import ExportError
 from runtime.engines.labels import LabelSpec
 from runtime.engines.spec import EngineSpec, StyleBank, TensorSpec
-from runtime.errors import ExportError
 
 FAMILIES = ("contextual_gan", "feature_network", "inpainting", "pix2pix", "pix2pixhd", "segmenter")
 MAX_INSTANCES = 1024  # rows of `styles` (axis K) of a static engine

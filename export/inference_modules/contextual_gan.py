@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from export.errors import ExportError
 from export.gradient_graph import TracedStep, Weights
 from export.inference_modules import Arrays, Graph, Request
 from export.inference_modules.pixels import blocky_image, parameters, to_bytes, unit_range
 from export.network_rewrites import fold_batch_norms, inference_copy
 from runtime.engines.spec import TensorSpec
-from runtime.errors import ExportError
 from training.checkpoint import Checkpoint
 from training.networks.completion_losses import contextual_loss, perceptual_loss
 from training.networks.contextual_gan import IMAGE_NC, START, Architecture, JointGenerator

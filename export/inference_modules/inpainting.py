@@ -8,14 +8,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from export.conv_transpose_rewrites import speed_up_by_shape
 from export.dense_patch_swap import DenseInpainting
+from export.errors import ExportError
 from export.followed_matches import FollowedMatches
 from export.inference_modules import Arrays, Graph, Matches, Request
 from export.inference_modules.pixels import blocky_image, byte_levels, parameters, unit_range
 from export.network_rewrites import fold_batch_norms, inference_copy, to_half_inside
-from export.unet_rewrites import speed_up_by_shape
 from runtime.engines.spec import TensorSpec
-from runtime.errors import ExportError
 from training.checkpoint import Checkpoint
 from training.networks.feature_network import STRIDE
 from training.networks.infer_match_translate import HOLE_NC

@@ -8,9 +8,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from export.errors import ExportError
 from export.inference_modules import Arrays, Graph, Request
 from export.inference_modules.bare_generator import bare_generator
-from export.inference_modules.pixels import blocky_image, parameters, to_bytes, unit_range
+from export.inference_modules.pixels import FEW_CHANNELS, blocky_image, parameters, to_bytes, unit_range
 from export.network_rewrites import (
     ShuffledConv,
     drop_cancelled_biases,
@@ -18,17 +19,15 @@ from export.network_rewrites import (
     inference_copy,
     split_uneven_convs,
     to_half,
+    trim_innermost,
 )
 from export.seeded_dropout import has_dropout, use_seeded_dropout
-from export.unet_rewrites import trim_innermost
 from runtime.engines.spec import TensorSpec
-from runtime.errors import ExportError
 from training.checkpoint import Checkpoint
 from training.networks.pix2pix import Architecture, ResNet
 from training.networks.unet import UNet
 
 OPTIONS = ("stochastic",)
-_FEW_CHANNELS = 4  # of an image; four times as many still fit one vector register
 
 
 def engines(checkpoint: Checkpoint, networks: Mapping[str, nn.Module], request: Request) -> list[Graph]:
@@ -131,5 +130,5 @@ def _rewritten(translation: Translation, request: Request) -> Translation:
 
 def _shuffle_last_conv(layers: nn.Sequential) -> None:
     conv = cast("nn.Conv2d", layers[-2])
-    if conv.out_channels <= _FEW_CHANNELS:
+    if conv.out_channels <= FEW_CHANNELS:
         layers[-2] = ShuffledConv(conv)

@@ -8,19 +8,32 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from export.errors import ExportError
 from export.inference_modules import MAX_INSTANCES, Arrays, Graph, Request
 from export.inference_modules.bare_generator import bare_generator
-from export.inference_modules.pixels import blocks, blocky_image, parameters, to_bytes, unit_range
-from export.network_rewrites import ShuffledConv, drop_cancelled_biases, inference_copy, split_uneven_convs, to_half
+from export.inference_modules.pixels import FEW_CHANNELS, blocks, blocky_image, parameters, to_bytes, unit_range
+from export.network_rewrites import (
+    ShuffledConv,
+    drop_cancelled_biases,
+    fold_batch_norms,
+    inference_copy,
+    split_uneven_convs,
+    to_half,
+)
 from runtime.engines.spec import StyleBank, TensorSpec
-from runtime.errors import ExportError
 from training.checkpoint import Checkpoint
 from training.networks.label_encoding import instance_edges, one_hot
-from training.networks.pix2pixhd import IMAGE_NC, Architecture, Generator
+from training.networks.pix2pixhd import Architecture, Generator
+
+_RGB = 3
 
 
 def engines(checkpoint: Checkpoint, networks: Mapping[str, nn.Module], request: Request) -> list[Graph]:
-    """The synthesizer, or the translator where the input is an RGB image, and the style encoder if there is one."""
+    """The synthesizer, or the translator where the input is an image, and the style encoder if there is one.
+
+    Raises:
+        ExportError: no runner feeds or shows such a network.
+    """
     a: Architecture = checkpoint.architecture
     if not a.label_nc and (a.use_edges or a.feat_num):
         raise ExportError(
@@ -28,6 +41,11 @@ def engines(checkpoint: Checkpoint, networks: Mapping[str, nn.Module], request: 
             + " and ".join(["instance edges"] * a.use_edges + ["instance features"] * bool(a.feat_num))
             + ": no runner feeds both, so only --baseline can be exported; train on label maps, or with --no-edges and "
             "without features"
+        )
+    if a.label_nc and a.output_nc != _RGB:
+        raise ExportError(
+            f"this network makes images of {a.output_nc} channels from a label map, and runtime.Synthesizer gives RGB; "
+            "only --baseline can be exported; train with --output_nc 3"
         )
     graphs = [_synthesis(checkpoint, cast("Generator", networks["generator"]), request)]
     if "encoder" in networks:
@@ -44,7 +62,7 @@ def baseline(checkpoint: Checkpoint, networks: Mapping[str, nn.Module], request:
 
     sides = (a.size_multiple, _smallest_side(a))
     known = {"labels": checkpoint.labels, "styles": _style_bank(checkpoint)}
-    return bare_generator(networks["generator"], (a.input_nc, IMAGE_NC), sides, example, **known)
+    return bare_generator(networks["generator"], (a.input_nc, a.output_nc), sides, example, **known)
 
 
 class Synthesis(nn.Module):
@@ -60,9 +78,11 @@ class Synthesis(nn.Module):
         super().__init__()
         self.architecture, self.dtype = architecture, dtype
         self.generator = inference_copy(generator)
+        fold_batch_norms(self.generator)
         drop_cancelled_biases(self.generator)
-        pad, conv, _ = generator.head
-        self.generator.head = nn.Sequential(pad, ShuffledConv(cast("nn.Conv2d", conv)))
+        pad, conv, _ = cast("nn.Sequential", self.generator.head)
+        few = architecture.output_nc <= FEW_CHANNELS
+        self.generator.head = nn.Sequential(pad, ShuffledConv(cast("nn.Conv2d", conv)) if few else conv)
         if dtype == torch.float16:
             to_half(self.generator)
         else:
@@ -81,6 +101,7 @@ class Encoding(nn.Module):
         super().__init__()
         self.dtype = dtype
         self.encoder = inference_copy(encoder)
+        fold_batch_norms(self.encoder)
         drop_cancelled_biases(self.encoder)
         if dtype == torch.float16:
             to_half(self.encoder)
@@ -143,7 +164,7 @@ def _synthesis(checkpoint: Checkpoint, generator: Generator, request: Request) -
         suffix="",
         module=Synthesis(generator, a, request.dtype).eval(),
         inputs=_synthesis_inputs(a),
-        outputs=(TensorSpec(output, "uint8", ("N", "H", "W", IMAGE_NC)),),
+        outputs=(TensorSpec(output, "uint8", ("N", "H", "W", a.output_nc)),),
         size_multiple=a.size_multiple,
         smallest_side=_smallest_side(a),
         parameters=parameters(generator),
@@ -156,7 +177,8 @@ def _synthesis(checkpoint: Checkpoint, generator: Generator, request: Request) -
 
 
 def _encoding(architecture: Architecture, encoder: nn.Module, request: Request) -> Graph:
-    inputs = (TensorSpec("image", "uint8", ("N", "H", "W", IMAGE_NC)),)
+    image_nc = architecture.output_nc
+    inputs = (TensorSpec("image", "uint8", ("N", "H", "W", image_nc)),)
 
     def reference(arrays: Arrays) -> dict[str, NDArray[Any]]:
         with torch.inference_mode():
@@ -171,13 +193,13 @@ def _encoding(architecture: Architecture, encoder: nn.Module, request: Request) 
         size_multiple=architecture.size_multiple,
         smallest_side=_smallest_side(architecture),
         parameters=parameters(encoder),
-        examples=lambda count, height, width, rng: {"image": blocky_image(count, height, width, IMAGE_NC, rng)},
+        examples=lambda count, height, width, rng: {"image": blocky_image(count, height, width, image_nc, rng)},
         reference=reference,
     )
 
 
 def _synthesis_inputs(architecture: Architecture) -> tuple[TensorSpec, ...]:
-    inputs = [TensorSpec("image", "uint8", ("N", "H", "W", IMAGE_NC))]
+    inputs = [TensorSpec("image", "uint8", ("N", "H", "W", architecture.image_nc))]
     if architecture.label_nc:
         inputs = [TensorSpec("label_map", "uint8", ("N", "H", "W"))]
     if architecture.use_edges or architecture.feat_num:
@@ -194,7 +216,7 @@ def _examples(
     inst_map = blocks(count, height, width, rng, MAX_INSTANCES)
     arrays: dict[str, NDArray[Any]] = {
         "label_map": rng.integers(0, max(a.label_nc, 1), MAX_INSTANCES, np.uint8)[inst_map],
-        "image": blocky_image(count, height, width, IMAGE_NC, rng),
+        "image": blocky_image(count, height, width, a.image_nc, rng),
         "inst_map": inst_map,
         "styles": rng.uniform(-1, 1, (count, MAX_INSTANCES, a.feat_num)).astype(np.float32),
     }

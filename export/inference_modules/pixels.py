@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from training.networks.layers import to_unit_range
 
+FEW_CHANNELS = 4  # of an image; four times as many still fit one vector register
 _COLOURS = 1024
 
 

@@ -14,7 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.bench.worker import BenchInput, EngineProcess
+from runtime.bench.inputs import BenchInput
+from runtime.bench.worker import EngineProcess
+from runtime.engines.engine import AUTO
 from runtime.version import __version__
 
 
@@ -23,9 +25,11 @@ def measure(
     scene: BenchInput,
     runs: int,
     warmup: int,
-    device: str,
-    threads: int | None,
-    progress: Callable[[], None],
+    *,
+    device: str = AUTO,
+    backend: str = AUTO,
+    threads: int | None = None,
+    progress: Callable[[], None] = lambda: None,
 ) -> dict[str, Any]:
     """Measure one engine, or two in turns.
 
@@ -35,6 +39,7 @@ def measure(
         runs: measured calls of each.
         warmup: calls of each before those, at least one: the first call is reported by itself.
         device: as in `open_engine`.
+        backend: as in `open_engine`.
         threads: as in `open_engine`.
         progress: called after every turn.
 
@@ -48,7 +53,7 @@ def measure(
     try:
         for path in paths:
             workers.append(EngineProcess(path))
-        opened = [worker.call("open", str(worker.path), device, threads, scene) for worker in workers]
+        opened = [worker.call("open", worker.path, device, backend, threads, scene) for worker in workers]
         times_ms = [_turn(workers, progress) for _ in range(max(warmup, 1) + runs)]
         memory, outputs = zip(*(worker.call("finish") for worker in workers), strict=True)
     finally:

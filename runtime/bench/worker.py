@@ -5,45 +5,19 @@ import pickle
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.bench.baseline import BaselineInpainter, BaselineSynthesizer, BaselineTranslator
+from runtime.bench.inputs import BenchInput, require_arrays
+from runtime.bench.runners import bench_spec, open_runner
 from runtime.engines.engine import engine_spec
-from runtime.engines.spec import EngineSpec
-from runtime.errors import DeviceError, InputError, Pix2rtError
-from runtime.runners.inpainter import Inpainter
-from runtime.runners.sketch_completer import SketchCompleter
-from runtime.runners.style_encoder import StyleEncoder
-from runtime.runners.synthesizer import Synthesizer
-from runtime.runners.translator import Translator
-
-
-@dataclass(frozen=True)
-class BenchInput:
-    """What every engine of a comparison gets.
-
-    Attributes:
-        arrays: by the names that the runners' `run` gives them, all [H, W, …]: "label_map" and "inst_map" for a
-            synthesizer, "image" for a translator or a whole search, "image", "hole_mask" and where it uses one "style"
-            for an inpainter, "photo" and "regions" for a style encoder.
-        source: where they come from, for the report.
-    """
-
-    arrays: Mapping[str, NDArray[Any]]
-    source: str
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """(H, W)."""
-        height, width = next(iter(self.arrays.values())).shape[:2]
-        return height, width
+from runtime.errors import DeviceError, Pix2rtError
+from runtime.runners.runner import Runner
 
 
 class EngineProcess:
@@ -54,7 +28,8 @@ class EngineProcess:
         package_folder = str(Path(__file__).resolve().parents[2])
         search = os.pathsep.join(filter(None, (package_folder, os.environ.get("PYTHONPATH"))))
         self._process = subprocess.Popen(
-            [sys.executable, "-c", "from runtime.bench.worker import serve; serve()"],
+            # -P: a folder "runtime" where the user works must not be taken for ours.
+            [sys.executable, "-P", "-c", "from runtime.bench.worker import serve; serve()"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=os.environ | {"PYTHONPATH": search},
@@ -108,17 +83,17 @@ def serve() -> None:
 class _Service:
     """The engine inside a worker."""
 
-    def open(self, path: str, device: str, threads: int | None, scene: BenchInput) -> dict[str, Any]:
-        import runtime.engines.onnx_engine  # noqa: F401  onnxruntime's own import is no part of the load time
-
+    def open(self, path: Path, device: str, backend: str, threads: int | None, scene: BenchInput) -> dict[str, Any]:
+        libraries = _imported_libraries()  # a library's own import is no part of the load time
         start = time.perf_counter()
-        spec, used_device, self._run = open_runner(Path(path), device, threads, scene)
+        runner, self._run = open_measured(path, device, backend, threads, scene)
         return {
             "load_ms": 1000 * (time.perf_counter() - start),
-            "kind": spec.kind,
-            "precision": spec.precision,
-            "device": used_device,
-            "onnxruntime": sys.modules["onnxruntime"].__version__,
+            "kind": engine_spec(path).kind,
+            "precision": runner.spec.precision,
+            "device": runner.device,
+            "backend": runner.backend,
+            **libraries,
         }
 
     def run(self) -> float:
@@ -130,44 +105,25 @@ class _Service:
         return peak_memory_mb(), self._output
 
 
-def open_runner(
-    path: Path, device: str, threads: int | None, scene: BenchInput
-) -> tuple[EngineSpec, str, Callable[[], NDArray[Any]]]:
-    """Open an engine of any kind: its specification, its device, and one call on `scene`."""
-    spec, arrays = engine_spec(path), scene.arrays
-    is_baseline = spec.kind == "baseline"
-    if spec.kind == "style_encoder":
-        _require_arrays(path, scene, "photo", "regions")
-        encoder = StyleEncoder(path, device, threads)
-        return spec, encoder.device, lambda: np.stack(list(encoder.run(arrays["photo"], arrays["regions"]).values()))
-    if spec.kind == "sketch":
-        _require_arrays(path, scene, "image")
-        completer = SketchCompleter(path, device, threads)
-        return spec, completer.device, lambda: completer.run(scene.arrays["image"], stop_early=False)
-    if spec.input("hole_mask") or spec.input("hole"):
-        _require_arrays(path, scene, "image", "hole_mask")
-        inpainter = (BaselineInpainter if is_baseline else Inpainter)(path, device, threads)
-        return (
-            spec,
-            inpainter.device,
-            lambda: inpainter.run(arrays["image"], arrays["hole_mask"], style=arrays.get("style")),
-        )
-    if spec.labels is None:
-        _require_arrays(path, scene, "image")
-        translator = (BaselineTranslator if is_baseline else Translator)(path, device, threads)
-        return spec, translator.device, lambda: translator.run(arrays["image"])
-    _require_arrays(path, scene, "label_map", "inst_map")
-    synthesizer = (BaselineSynthesizer if is_baseline else Synthesizer)(path, device, threads)
-    inst_map = arrays["inst_map"] if synthesizer.uses_instances else None
-    return spec, synthesizer.device, lambda: synthesizer.run(arrays["label_map"], inst_map)
+def open_measured(
+    path: Path, device: str, backend: str, threads: int | None, scene: BenchInput
+) -> tuple[Runner, Callable[[], NDArray[Any]]]:
+    """Open an engine of any kind: what runs it, and one call on `scene`."""
+    arrays = require_arrays(bench_spec(path), path, scene)
+    runner = open_runner(path, device, backend=backend, threads=threads)
+    return runner, lambda: _as_array(runner.run(**arrays, **runner.bench_options))
 
 
-def _require_arrays(path: Path, scene: BenchInput, *names: str) -> None:
-    if not set(names) <= scene.arrays.keys():
-        raise InputError(
-            f"engine {path} takes {' and '.join(names)}, this measurement has {' and '.join(scene.arrays)}; compare "
-            "engines of one kind"
-        )
+def _as_array(result: Any) -> NDArray[Any]:
+    """Styles by region become rows."""
+    return np.stack(list(result.values())) if isinstance(result, dict) else result
+
+
+def _imported_libraries() -> dict[str, str]:
+    """The versions of what runs engines here, imported."""
+    from runtime.engines.onnx_engine import LIBRARY_VERSION
+
+    return {"onnxruntime": LIBRARY_VERSION}
 
 
 def peak_memory_mb() -> float:

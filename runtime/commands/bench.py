@@ -1,19 +1,19 @@
 """How fast an engine is."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from runtime.bench.inputs import demo_input, generated_input, input_from_files, input_from_image
+from runtime.bench.inputs import BenchInput, demo_input, generated_input, input_from_files, input_from_image
 from runtime.bench.measure import measure
-from runtime.bench.worker import BenchInput
+from runtime.bench.runners import bench_spec
 from runtime.commands import ASSETS
 from runtime.commands.console import note, out, progress_bar
-from runtime.commands.options import Device, Engine, Threads
+from runtime.commands.options import Backend, Device, Engine, Threads
 from runtime.commands.tables import bench_table
-from runtime.engines.engine import RUNNABLE, engine_spec
 from runtime.engines.spec import EngineSpec
 from runtime.errors import InputError
 from runtime.files import atomic_path
@@ -32,6 +32,7 @@ def bench(
     runs: Annotated[int, typer.Option(min=1, help="Measured calls.")] = 20,
     warmup: Annotated[int, typer.Option(min=0, help="Calls before them.")] = 3,
     device: Device = "auto",
+    backend: Backend = "auto",
     threads: Threads = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the report there too.")] = None,
 ) -> None:
@@ -42,30 +43,49 @@ def bench(
     Example: `pix2rt bench edges2photo.onnx --against edges2photo_naive.onnx --image sketch.png`
     """
     paths = [engine] + ([against] if against else [])
-    specs = [engine_spec(path, RUNNABLE) for path in paths]
+    specs = [bench_spec(path) for path in paths]
+    _require_one_kind(paths, specs)
     if json_file:
         refuse_overwriting("engine", paths, [json_file], "--json")
-    scene = _input(specs[0], labels, instances, image, random)
+    scene = _input(specs, labels, instances, image, random)
     with progress_bar() as progress:
         task = progress.add_task("bench", total=max(warmup, 1) + runs)
-        report = measure(paths, scene, runs, warmup, device, threads, lambda: progress.advance(task))
+        report = measure(
+            paths,
+            scene,
+            runs,
+            warmup,
+            device=device,
+            backend=backend,
+            threads=threads,
+            progress=lambda: progress.advance(task),
+        )
     out.print(bench_table(report))
     if json_file:
         with atomic_path(json_file) as temporary:
             temporary.write_text(json.dumps(report, indent=2), encoding="utf-8")
 
 
+def _require_one_kind(paths: Sequence[Path], specs: Sequence[EngineSpec]) -> None:
+    for path, spec in zip(paths, specs, strict=True):
+        if spec.kind != specs[0].kind:
+            raise InputError(
+                f"engine {path} is a {spec.kind}, engine {paths[0]} a {specs[0].kind}; compare engines of one kind"
+            )
+
+
 def _input(
-    spec: EngineSpec, labels: Path | None, instances: Path | None, image: Path | None, random: bool
+    specs: Sequence[EngineSpec], labels: Path | None, instances: Path | None, image: Path | None, random: bool
 ) -> BenchInput:
+    spec = specs[0]
     if spec.labels is None and (labels or instances):
         raise InputError("--labels and --instances are for engines with a class table; give --image")
     if spec.labels is not None and image:
         raise InputError("--image is for engines without a class table; give --labels")
     if random:
-        return generated_input(spec, noise=True)
+        return generated_input(*specs, noise=True)
     if image:
         return input_from_image(spec, image, note)
     if labels:
         return input_from_files(spec, labels, instances, note)
-    return demo_input(spec, ASSETS) or generated_input(spec, noise=False)
+    return demo_input(spec, ASSETS) or generated_input(*specs, noise=False)

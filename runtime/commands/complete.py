@@ -14,7 +14,7 @@ import typer
 from rich.progress import Progress
 
 from runtime.commands.console import INTERRUPTED, NoteOnce, note, out, progress_bar
-from runtime.commands.options import Device, Engine, Threads
+from runtime.commands.options import Backend, Device, Engine, Threads
 from runtime.commands.trace import Trace
 from runtime.engines.engine import engine_spec
 from runtime.errors import InputError
@@ -29,7 +29,8 @@ from runtime.media.input_files import (
 )
 from runtime.media.mask_images import read_hint, read_weights
 from runtime.runners.search import Completion, Search, Step
-from runtime.runners.sketch_completer import DIRECTIONS, SketchCompleter
+from runtime.runners.sketch_completer import SketchCompleter
+from runtime.runners.sketch_input import Direction
 
 
 def complete(
@@ -38,7 +39,9 @@ def complete(
         list[Path], typer.Argument(metavar="SKETCHES...", help="Drawings, with --given photo photos; files or folders.")
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="A .png or .jpg for one image, else a folder.")],
-    given: Annotated[str, typer.Option(help="What SKETCHES are: sketch or photo; the other one is made.")] = "sketch",
+    given: Annotated[
+        Direction, typer.Option(help="What SKETCHES are: sketch or photo; the other one is made.")
+    ] = "sketch",
     known: Annotated[
         Path | None,
         typer.Option(
@@ -69,6 +72,7 @@ def complete(
     joint: Annotated[bool, typer.Option("--joint", help="Write sketch and photo side by side.")] = False,
     trace: Annotated[Path | None, typer.Option(help="Also draw losses and intermediate images there (.png).")] = None,
     device: Device = "auto",
+    backend: Backend = "auto",
     threads: Threads = None,
 ) -> None:
     """Make the photo that a sketch, however poor, belongs to; or a photo's sketch.
@@ -82,8 +86,6 @@ def complete(
     Example: `pix2rt complete faces.onnx photo.jpg --given photo -o sketch.png --trace trace.png`
     """
     engine_spec(engine, ("sketch",))
-    if given not in DIRECTIONS:
-        raise InputError(f"--given {given!r} is unknown; give sketch or photo, whichever the files are")
     search = Search(
         iterations=iterations,
         restarts=restarts,
@@ -96,7 +98,7 @@ def complete(
         stop_early=stop_early,
     )
     jobs = _jobs(images, output, known, hint, trace)
-    completer = SketchCompleter(engine, device, threads)
+    completer = SketchCompleter(engine, device, backend=backend, threads=threads)
     notes = NoteOnce()
     with progress_bar("steps") as progress, _interruption() as interrupted:
         done = _Run(completer, search, given, joint, notes, progress, interrupted).complete_all(jobs)
@@ -145,7 +147,7 @@ class _Run:
 
     completer: SketchCompleter
     search: Search
-    given: str
+    given: Direction
     joint: bool
     notes: NoteOnce
     progress: Progress
@@ -166,10 +168,10 @@ class _Run:
         """Search, write, report."""
         observed, mask = self.completer.joint(
             read_drawing(job.source),
-            self.given,
             read_weights(job.known) if job.known else None,
             read_hint(job.hint) if job.hint else None,
-            lambda sentence: self.notes.add(job.source, sentence),
+            given=self.given,
+            notify=lambda sentence: self.notes.add(job.source, sentence),
         )
         drawn = Trace(self.search.iterations) if job.trace else None
         task = self.progress.add_task(job.source.stem, total=self.search.iterations)

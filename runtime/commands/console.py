@@ -1,5 +1,6 @@
 """The commands' terminal: results on standard output, everything else on standard error."""
 
+import errno
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -12,23 +13,40 @@ from typer.core import TyperGroup
 from runtime.errors import Pix2rtError
 
 INTERRUPTED = 130
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.ENOMEM, errno.EIO)
 
 out = Console()
 err = Console(stderr=True)
 
 
 class Commands(TyperGroup):
-    """Turns errors that the user can mend into one red line and an exit code."""
+    """Turns errors that the user can mend into one red line and an exit code.
+
+    Attributes:
+        interrupted: what is said after Ctrl-C.
+    """
+
+    interrupted = "interrupted"
 
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
         except Pix2rtError as error:
-            _fail(str(error), 2)
+            _fail(str(error), exit_code(error))
         except KeyboardInterrupt:
-            _fail("interrupted", INTERRUPTED)
+            _fail(self.interrupted, INTERRUPTED)
         except (OSError, MemoryError) as error:
             _fail(f"failed: {error or type(error).__name__}", 1)
+
+
+def exit_code(error: Pix2rtError) -> int:
+    """The error's own, but 1 where a full disk or memory is behind it, which no other input would mend."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, MemoryError) or (isinstance(cause, OSError) and cause.errno in _NO_ROOM):
+            return 1
+        cause = cause.__cause__
+    return error.exit_code
 
 
 def _fail(message: str, code: int) -> NoReturn:

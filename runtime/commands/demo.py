@@ -12,7 +12,7 @@ from rich.table import Table
 
 from runtime.commands import ASSETS
 from runtime.commands.console import err, note, out
-from runtime.commands.options import Device, Threads
+from runtime.commands.options import Backend, Device, Threads
 from runtime.media.images import read_drawing, read_inst_map, read_label_map, read_photo, write_image
 from runtime.media.mask_images import read_hole_mask
 from runtime.media.translation_images import read_translation_input
@@ -23,6 +23,7 @@ from runtime.runners.translator import Translator
 
 Pictures = dict[str, NDArray[np.uint8]]
 Timed = Callable[[str, Callable[[], Any]], Any]
+Opened = Callable[[type[Any], str], Any]  # a runner of a shipped engine
 
 _GREY = 127  # what is shown of a hole
 
@@ -30,12 +31,17 @@ _GREY = 127  # what is shown of a hole
 def demo(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the pictures.")] = Path("out"),
     device: Device = "auto",
+    backend: Backend = "auto",
     threads: Threads = None,
 ) -> None:
     """Run the engines that ship: streets from a label map and a drawing, a face from a sketch, a photo with holes.
 
     Example: `pix2rt demo -o out`
     """
+
+    def opened(runner: type[Any], name: str) -> Any:
+        return runner(ASSETS / name, device, backend=backend, threads=threads)
+
     for show in (_synthesis, _translation, _completion, _inpainting):
         table = Table("step", "time")
 
@@ -46,7 +52,7 @@ def demo(
             table.add_row(step, f"{1000 * (time.perf_counter() - start):.0f} ms")
             return result
 
-        table.title, pictures = show(timed, device, threads)
+        table.title, pictures = show(timed, opened)
         for name, picture in pictures.items():
             write_image(output / name, picture)
         out.print(table)
@@ -54,9 +60,9 @@ def demo(
             print(output / name)
 
 
-def _synthesis(timed: Timed, device: str, threads: int | None) -> tuple[str, Pictures]:
+def _synthesis(timed: Timed, opened: Opened) -> tuple[str, Pictures]:
     """Label map → photo: pix2pixHD."""
-    synthesizer = timed("load the engine", lambda: Synthesizer(ASSETS / "street.onnx", device, threads))
+    synthesizer = timed("load the engine", lambda: opened(Synthesizer, "street.onnx"))
     label_map = read_label_map(ASSETS / "street_labels.png", synthesizer.labels)
     inst_map = read_inst_map(ASSETS / "street_instances.png") if synthesizer.uses_instances else None
     pictures = {
@@ -65,12 +71,12 @@ def _synthesis(timed: Timed, device: str, threads: int | None) -> tuple[str, Pic
         "street_labels.png": synthesizer.labels.colourise(label_map.astype(np.uint8)),
     }
     height, width = label_map.shape
-    return f"label map → photo, {width}×{height} on {synthesizer.device}", pictures
+    return f"label map → photo, {width}×{height} on {synthesizer.device}, {synthesizer.backend}", pictures
 
 
-def _translation(timed: Timed, device: str, threads: int | None) -> tuple[str, Pictures]:
+def _translation(timed: Timed, opened: Opened) -> tuple[str, Pictures]:
     """Line drawing → photo: pix2pix."""
-    translator = timed("load the engine", lambda: Translator(ASSETS / "edges2photo.onnx", device, threads))
+    translator = timed("load the engine", lambda: opened(Translator, "edges2photo.onnx"))
     drawing = read_translation_input(ASSETS / "edges2photo_input.png", translator.input_nc, note)
     pictures = {
         "edges2photo.png": timed("first call", lambda: translator.run(drawing)),
@@ -78,21 +84,23 @@ def _translation(timed: Timed, device: str, threads: int | None) -> tuple[str, P
     }
     timed("second call", lambda: translator.run(drawing))
     height, width = drawing.shape[:2]
-    return f"line drawing → photo, {width}×{height} on {translator.device}", pictures
+    return f"line drawing → photo, {width}×{height} on {translator.device}, {translator.backend}", pictures
 
 
-def _completion(timed: Timed, device: str, threads: int | None) -> tuple[str, Pictures]:
+def _completion(timed: Timed, opened: Opened) -> tuple[str, Pictures]:
     """Sketch → photo by a search: Contextual GAN."""
-    completer = timed("load the engine", lambda: SketchCompleter(ASSETS / "faces.onnx", device, threads))
+    completer = timed("load the engine", lambda: opened(SketchCompleter, "faces.onnx"))
     sketch = read_drawing(ASSETS / "faces_sketch.png")
     joint = timed("search", lambda: completer.complete(*completer.joint(sketch)))
     side = completer.side
-    return f"sketch → photo by a search, {side}×{side} on {completer.device}", {"face.png": joint.image}
+    return f"sketch → photo by a search, {side}×{side} on {completer.device}, {completer.backend}", {
+        "face.png": joint.image
+    }
 
 
-def _inpainting(timed: Timed, device: str, threads: int | None) -> tuple[str, Pictures]:
+def _inpainting(timed: Timed, opened: Opened) -> tuple[str, Pictures]:
     """Photo with holes → photo: Infer, Match, Translate."""
-    inpainter = timed("load the engine", lambda: Inpainter(ASSETS / "inpaint.onnx", device, threads))
+    inpainter = timed("load the engine", lambda: opened(Inpainter, "inpaint.onnx"))
     photo = read_photo(ASSETS / "inpaint_photo.jpg")
     hole_mask = read_hole_mask(ASSETS / "inpaint_mask.png", note)
     pictures = {
@@ -101,4 +109,4 @@ def _inpainting(timed: Timed, device: str, threads: int | None) -> tuple[str, Pi
     }
     timed("second call", lambda: inpainter.run(photo, hole_mask))
     height, width = hole_mask.shape
-    return f"holes → photo, {width}×{height} on {inpainter.device}", pictures
+    return f"holes → photo, {width}×{height} on {inpainter.device}, {inpainter.backend}", pictures

@@ -8,7 +8,7 @@ import typer
 from runtime.commands.console import out
 from runtime.commands.options import Engine
 from runtime.commands.tables import least_memory_bytes, spec_tables
-from runtime.engines.engine import engine_spec
+from runtime.engines.engine import choices, engine_spec
 
 
 def info(
@@ -23,4 +23,4 @@ def info(
         document = {**json.loads(spec.to_json()), "least_memory_bytes": least_memory_bytes(spec)}
         print(json.dumps(document, indent=2))
         return
-    out.print(spec_tables(str(engine), spec))
+    out.print(spec_tables(str(engine), spec, choices(engine)))

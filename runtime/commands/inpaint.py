@@ -9,7 +9,7 @@ import typer
 from numpy.typing import NDArray
 
 from runtime.commands.console import NoteOnce, note
-from runtime.commands.options import Device, Engine, Threads
+from runtime.commands.options import Backend, Device, Engine, Threads
 from runtime.commands.results import print_result, write_all
 from runtime.engines.engine import engine_spec
 from runtime.errors import InputError
@@ -24,6 +24,7 @@ from runtime.media.input_files import (
 from runtime.media.mask_images import read_hole_mask
 from runtime.media.translation_images import read_translation_input
 from runtime.runners.inpainter import Inpainter
+from runtime.runners.windows import Strategy
 
 _RGB = 3
 
@@ -45,12 +46,14 @@ def inpaint(
         Path | None, typer.Option(help="An image to repaint in the style of, for an engine of --style-transfer.")
     ] = None,
     strategy: Annotated[
-        str, typer.Option(help="auto, crop (full resolution), resize (the whole image) or pad (no larger image).")
+        Strategy,
+        typer.Option(help="crop: full resolution; resize: the whole image; pad: no larger image; auto: what fits."),
     ] = "auto",
     dilate: Annotated[int, typer.Option(help="Pixels that every hole grows by.")] = 0,
     feather: Annotated[int, typer.Option(help="Pixels at a grown hole's border that fade into the image.")] = 0,
     invert_mask: Annotated[bool, typer.Option("--invert-mask", help="Black is missing in the masks.")] = False,
     device: Device = "auto",
+    backend: Backend = "auto",
     threads: Threads = None,
 ) -> None:
     """Fill the holes of images, or whatever else their masks mark; what is known stays as it is, bit for bit.
@@ -73,7 +76,7 @@ def inpaint(
     refuse_overwriting("style", [style] if style else [], targets)
     if targets[0].suffix.lower() != WRITTEN_SUFFIXES[0]:
         note("JPEG changes every pixel a little; write a PNG to keep what is known as it is")
-    inpainter = Inpainter(engine, device, threads)
+    inpainter = Inpainter(engine, device, backend=backend, threads=threads)
     notes = NoteOnce()
     style_image = read_translation_input(style, _RGB, lambda s: notes.add(style, s)) if style else None
 

@@ -6,5 +6,6 @@ from typing import Annotated
 import typer
 
 Engine = Annotated[Path, typer.Argument(metavar="ENGINE", help="The .onnx file that `python -m export onnx` wrote.")]
-Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:1.")]
+Backend = Annotated[str, typer.Option(help="What runs the engine: auto, onnxruntime, …; `info` lists them.")]
 Threads = Annotated[int | None, typer.Option(help="CPU threads; all cores if not given.")]

@@ -10,13 +10,13 @@ import typer
 from numpy.typing import NDArray
 
 from runtime.commands.console import note
-from runtime.commands.options import Device, Engine, Threads
+from runtime.commands.options import Backend, Device, Engine, Threads
 from runtime.commands.results import print_result, write_all
 from runtime.errors import InputError, StyleError
 from runtime.files import require_file
 from runtime.media.images import read_inst_map, read_label_map, read_photo
 from runtime.media.input_files import find_label_maps, match_instances, output_paths, refuse_overwriting
-from runtime.runners.checks import check_label_map
+from runtime.runners.checks import check_integer_maps, check_label_ids
 from runtime.runners.style_encoder import StyleEncoder
 from runtime.runners.styles import Styles
 from runtime.runners.synthesizer import Synthesizer
@@ -48,6 +48,7 @@ def synthesize(
         bool, typer.Option("--pad", help="Extend maps to a size the engine takes, crop the result.")
     ] = False,
     device: Device = "auto",
+    backend: Backend = "auto",
     threads: Threads = None,
 ) -> None:
     """Turn label maps into photos.
@@ -62,13 +63,15 @@ def synthesize(
     refuse_overwriting("instance map", partners, targets)
     refuse_overwriting("photo", [styles_from] if styles_from else [], targets)
     chosen = _styles_option(styles)
-    synthesizer = Synthesizer(engine, device, threads)
+    synthesizer = Synthesizer(engine, device, backend=backend, threads=threads)
     if styles_from:
         if chosen is not None or len(label_maps) > 1:
             raise InputError("--styles-from takes the styles of one scene: give one label map, and no --styles")
         regions = read_inst_map(partners[0]) if partners else _read_ids(label_maps[0], synthesizer, unknown)
         path = encoder or engine.with_suffix(".encoder.onnx")
-        chosen = StyleEncoder(path, device, threads).run(read_photo(styles_from), regions, pad=pad)
+        chosen = StyleEncoder(path, device, backend=backend, threads=threads).run(
+            read_photo(styles_from), regions, pad=pad
+        )
 
     def photo(index: int) -> NDArray[np.uint8]:
         label_map = _read_ids(label_maps[index], synthesizer, unknown)
@@ -85,7 +88,8 @@ def synthesize(
 def _read_ids(path: Path, synthesizer: Synthesizer, unknown: int | None) -> NDArray[np.uint8]:
     ids = read_label_map(path, synthesizer.labels, note)
     try:
-        checked: NDArray[np.uint8] = check_label_map(ids, synthesizer.labels, unknown)[0]
+        maps = check_integer_maps(ids, "label_map", "class ids")
+        checked: NDArray[np.uint8] = check_label_ids(maps, synthesizer.labels, unknown)[0]
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
     return checked

@@ -1,12 +1,13 @@
 """What the commands print: Rich tables of specifications and measurements."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from runtime.engines.kinds import kinds
 from runtime.engines.spec import EngineSpec, TensorSpec
 
 MB = 1e6
@@ -21,9 +22,9 @@ def least_memory_bytes(spec: EngineSpec) -> int:
     return 5 * spec.cost.weight_bytes // 2 + spec.cost.activation_bytes
 
 
-def spec_tables(path: str, spec: EngineSpec) -> RenderableType:
-    """The specification of the engine `path`, its tensors and its classes."""
-    parts: list[RenderableType] = [_facts(path, spec), _tensors(spec)]
+def spec_tables(path: str, spec: EngineSpec, runs: Iterable[tuple[str, str | None]]) -> RenderableType:
+    """The specification of the engine `path`, what runs it here ("native on cpu", why not), its tensors and classes."""
+    parts: list[RenderableType] = [_facts(path, spec), _choices(runs), _tensors(spec)]
     if spec.labels:
         parts.append(_classes(spec))
     return Group(*parts)
@@ -33,7 +34,7 @@ def _facts(path: str, spec: EngineSpec) -> Table:
     height, width = spec.cost.size
     facts = {
         "kind": f"{spec.kind} ({spec.family})",
-        "size": f"{spec.size[1]}×{spec.size[0]}" if spec.size else _any_size(spec),
+        "size": f"{spec.size[1]}×{spec.size[0]}" if spec.size else kinds()[spec.kind].free_size(spec),
         "precision": spec.precision,
         "normalization": spec.normalization,
         "multiply-adds": f"{spec.cost.macs / 1e9:.2f} G at {width}×{height}",
@@ -51,11 +52,11 @@ def _facts(path: str, spec: EngineSpec) -> Table:
     return table
 
 
-def _any_size(spec: EngineSpec) -> str:
-    if spec.kind == "sketch":
-        return f"{spec.cost.size[1]}×{spec.cost.size[0]} joint images"
-    least = f", at least {spec.smallest_side}" if spec.smallest_side > spec.size_multiple else ""
-    return f"any multiple of {spec.size_multiple}{least}"
+def _choices(runs: Iterable[tuple[str, str | None]]) -> Table:
+    table = Table("runs with", "")
+    for name, reason in runs:
+        table.add_row(name, Text(f"no: {reason}" if reason else "yes"))
+    return table
 
 
 def _tensors(spec: EngineSpec) -> Table:
@@ -86,6 +87,7 @@ def bench_table(report: Mapping[str, Any]) -> RenderableType:
         "kind": "{kind}",
         "precision": "{precision}",
         "device": "{device}",
+        "backend": "{backend}",
         "latency p50": "{p50_ms:.1f} ms",
         "latency p90": "{p90_ms:.1f} ms",
         "latency p99": "{p99_ms:.1f} ms",

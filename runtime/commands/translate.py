@@ -9,7 +9,7 @@ import typer
 from numpy.typing import NDArray
 
 from runtime.commands.console import NoteOnce, note, progress_bar
-from runtime.commands.options import Device, Engine, Threads
+from runtime.commands.options import Backend, Device, Engine, Threads
 from runtime.commands.results import print_result, write_all
 from runtime.engines.engine import engine_spec
 from runtime.errors import InputError
@@ -42,6 +42,7 @@ def translate(
         typer.Option(help="Four letters for a video, as FFmpeg knows them; the suffix decides if not given."),
     ] = None,
     device: Device = "auto",
+    backend: Backend = "auto",
     threads: Threads = None,
 ) -> None:
     """Turn images, or every frame of a video, into what the engine was trained to make of them.
@@ -57,7 +58,8 @@ def translate(
     spec = engine_spec(engine, ("translator",))
     video = find_video(inputs)
     if video:
-        _translate_video(engine, video, output, seed, codec, device, threads)
+        translator = Translator(engine, device, backend=backend, threads=threads)
+        _translate_video(translator, video, output, seed, codec)
         return
     if codec:
         raise InputError("--codec is for a video; leave it out for images")
@@ -68,7 +70,7 @@ def translate(
     read = IMAGE_SUFFIXES if image.shape[3] in _PICTURE_CHANNELS else (ARRAY_SUFFIX,)
     images = find_images(inputs, read, written[0])
     targets = output_paths(images, output, "image", written)
-    translator = Translator(engine, device, threads)
+    translator = Translator(engine, device, backend=backend, threads=threads)
     notes = NoteOnce()
 
     def translated(index: int) -> NDArray[np.uint8]:
@@ -82,9 +84,7 @@ def translate(
     print_result(len(targets), "image", time.perf_counter() - start, output)
 
 
-def _translate_video(
-    engine: Path, video: Path, output: Path, seed: int | None, codec: str | None, device: str, threads: int | None
-) -> None:
+def _translate_video(translator: Translator, video: Path, output: Path, seed: int | None, codec: str | None) -> None:
     from runtime.media.video import require_target, translate_video  # here, because OpenCV is an extra
 
     if codec is None:
@@ -92,7 +92,6 @@ def _translate_video(
     elif len(codec) != 4 or not codec.isascii():
         raise InputError(f"--codec {codec} is not four letters such as mp4v, MJPG or FFV1")
     refuse_overwriting("video", [video], [output])
-    translator = Translator(engine, device, threads)
     start = time.perf_counter()
     with progress_bar("frames") as progress:
         task = progress.add_task("translate", total=None)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from runtime.errors import InputError
 
 MAX_CLASSES = 256  # a label map is uint8
+_LONGEST_NAME = 1000
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,8 @@ class LabelSpec:
             raise ValueError(f"labels: {len(self.names)} classes, expected 1 to {MAX_CLASSES}")
         if len(self.palette) != len(self.names):
             raise ValueError(f"labels: {len(self.palette)} palette colours for {len(self.names)} class names")
+        if any(len(name) > _LONGEST_NAME for name in self.names):
+            raise ValueError(f"labels: a class name of more than {_LONGEST_NAME} characters")
         if any(not 0 <= channel <= 255 for colour in self.palette for channel in colour):
             raise ValueError("labels: palette colours must be RGB triples of 0..255")
 
@@ -48,8 +51,11 @@ class LabelSpec:
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> "LabelSpec":
         """Read what `to_json` wrote; raises ValueError, TypeError or KeyError where it does not fit."""
-        palette = tuple((int(r), int(g), int(b)) for r, g, b in document["palette"])
-        return cls(tuple(str(name) for name in document["names"]), palette)
+        names, colours = document["names"], document["palette"]
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise ValueError("labels: names are no list of texts")
+        palette = tuple((int(r), int(g), int(b)) for r, g, b in colours)
+        return cls(tuple(names), palette)
 
     def to_json(self) -> dict[str, Any]:
         return {"names": list(self.names), "palette": [list(colour) for colour in self.palette]}

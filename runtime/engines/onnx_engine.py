@@ -1,17 +1,29 @@
 """Engines in ONNX, run by ONNX Runtime on the CPU or a CUDA GPU. The only module that imports onnxruntime."""
 
+import os
+import re
+import sys
 from collections.abc import Mapping
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
+
+from runtime.engines.backend import Device
+from runtime.engines.source import EngineSource
+from runtime.engines.spec import EngineSpec, TensorSpec
+from runtime.errors import ClosedError, DeviceError, EngineFormatError, Pix2rtError
+
+# From 1.29 on onnxruntime keeps a device id and a data base in the user's cache folder and sends usage to its vendor.
+# Read when it is loaded; who wants that sets the variable.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
+import onnxruntime
 from onnxruntime.capi import onnxruntime_pybind11_state
 
-from runtime.engines.spec import EngineSpec, TensorSpec
-from runtime.errors import DeviceError, EngineFormatError, Pix2rtError
-
+LIBRARY_VERSION: str = onnxruntime.__version__
 _CUDA, _CPU = "CUDAExecutionProvider", "CPUExecutionProvider"
 _FATAL_ONLY = 4  # errors are raised, so nobody needs them on stderr as well
 # onnxruntime's exceptions share no base class; some failures surface as builtin errors.
@@ -33,114 +45,150 @@ _ORT_TYPES = {
     "float32": "tensor(float)",
     "float16": "tensor(float16)",
 }
+_CUDA_FAILURE = re.compile(r"C(?:UDA|UDNN|UBLAS) failure (\d+): ([^;\n]+)")
 
 
 class OnnxEngine:
-    """An ONNX Runtime session that does what `spec` says. See `runtime.engines.engine.Engine`."""
+    """An ONNX Runtime session that does what `spec` says. See `runtime.engines.backend.Engine`."""
 
-    def __init__(self, path: Path, spec: EngineSpec, device: str, threads: int | None) -> None:
+    backend = "onnxruntime"
+    skipped: tuple[str, ...] = ()
+
+    def __init__(
+        self, engine: EngineSource | Path, spec: EngineSpec, device: str = "cpu", threads: int | None = None
+    ) -> None:
         """Load the weights; the errors are those of `runtime.engines.engine.open_engine`."""
         self.spec = spec
-        self.device = _resolve_device(device)
-        self._path = path
+        self.device = device
+        self._source = EngineSource.of(engine)
         self._outputs = [tensor.name for tensor in spec.outputs]
-        self._session = _open_session(path, spec, self.device, threads)
-        _require_same(path, "input", spec.inputs, _declared(path, self._session.get_inputs()))
-        _require_same(path, "output", spec.outputs, _declared(path, self._session.get_outputs()))
+        session = _open_session(self._source, spec, Device.parse(device), threads)
+        _require_same(self._source, "input", spec.inputs, _declared(self._source, session.get_inputs()))
+        _require_same(self._source, "output", spec.outputs, _declared(self._source, session.get_outputs()))
+        self._session: Any = session
 
     def run(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-        """See `runtime.engines.engine.Engine.run`."""
+        """See `runtime.engines.backend.Engine.run`."""
+        session = self._opened()
         try:
-            values = self._session.run(self._outputs, dict(inputs))
+            values = session.run(self._outputs, dict(inputs))
         except _LOAD_ERRORS as error:
-            sizes = ", ".join(f"{name} {list(value.shape)}" for name, value in inputs.items())
-            raise DeviceError(
-                f"engine {self._path} failed on {self.device} for {sizes}: {_first_line(error)}; if memory is short, "
-                "`python -m runtime info` shows what it needs"
-            ) from error
+            raise _run_error(self._source, self.device, inputs, error) from error
         return dict(zip(self._outputs, values, strict=True))
 
     def loop(self, inputs: Mapping[str, NDArray[Any]], carried: Mapping[str, str]) -> "OnnxLoop":
-        """See `runtime.engines.engine.Engine.loop`."""
-        return OnnxLoop(self._session, self._path, self.device, inputs, carried)
+        """See `runtime.engines.backend.Engine.loop`."""
+        return OnnxLoop(self._opened(), self._source, Device.parse(self.device), inputs, carried)
+
+    def close(self) -> None:
+        """See `runtime.engines.backend.Engine.close`."""
+        self._session = None
+
+    def _opened(self) -> Any:
+        session = self._session
+        if session is None:
+            raise ClosedError(f"engine {self._source} was closed; open it again")
+        return session
 
 
 class OnnxLoop:
-    """Calls of one session whose state stays on the device. See `runtime.engines.engine.Loop`."""
+    """Calls of one session whose state stays on the device. See `runtime.engines.backend.Loop`."""
 
     def __init__(
         self,
         session: Any,
-        path: Path,
-        device: str,
+        source: EngineSource,
+        device: Device,
         inputs: Mapping[str, NDArray[Any]],
         carried: Mapping[str, str],
     ) -> None:
-        self._session, self._path, self._device, self._carried = session, path, device, carried
-        self._binding = session.io_binding()
+        self._session, self._source, self._device, self._carried = session, source, device, carried
+        self._names = [output.name for output in session.get_outputs()]
         self._outputs: dict[str, Any] = {}
-        for name, value in inputs.items():
-            self._binding.bind_ortvalue_input(name, onnxruntime.OrtValue.ortvalue_from_numpy(value, device))
+        # An OrtValue on the CPU only borrows its array, and before 1.30 a binding does not keep what is bound to it.
+        self._arrays = dict(inputs)
+        self._bound: dict[str, Any] = {}
+        try:
+            self._binding = session.io_binding()
+            for name, value in self._arrays.items():
+                self._bind(name, onnxruntime.OrtValue.ortvalue_from_numpy(value, device.type, device.index))
+        except _LOAD_ERRORS as error:
+            raise _run_error(source, str(device), inputs, error) from error
 
     def step(self) -> None:
-        """See `runtime.engines.engine.Loop.step`."""
-        names = [output.name for output in self._session.get_outputs()]
+        """See `runtime.engines.backend.Loop.step`."""
         try:
             for output, name in self._carried.items():
                 if output in self._outputs:
-                    self._binding.bind_ortvalue_input(name, self._outputs[output])
-            for name in names:
-                self._binding.bind_output(name, self._device)
+                    self._bind(name, self._outputs[output])
+            for name in self._names:
+                self._binding.bind_output(name, self._device.type, self._device.index)
             self._session.run_with_iobinding(self._binding)
         except _LOAD_ERRORS as error:
-            raise DeviceError(f"engine {self._path} failed on {self._device}: {_first_line(error)}") from error
-        self._outputs = dict(zip(names, self._binding.get_outputs(), strict=True))
+            raise _run_error(self._source, str(self._device), self._arrays, error) from error
+        self._outputs = dict(zip(self._names, self._binding.get_outputs(), strict=True))
 
     def fetch(self, name: str) -> NDArray[Any]:
-        """See `runtime.engines.engine.Loop.fetch`."""
+        """See `runtime.engines.backend.Loop.fetch`."""
         return np.array(self._outputs[name].numpy())
 
-
-def _resolve_device(device: str) -> str:
-    available = onnxruntime.get_available_providers()
-    if device == "auto":
-        return "cuda" if _CUDA in available else "cpu"
-    if device == "cuda" and _CUDA not in available:
-        raise DeviceError(
-            f"device 'cuda' is not available: this onnxruntime {onnxruntime.__version__} has {', '.join(available)}; "
-            "for a GPU: pip uninstall onnxruntime, then pip install onnxruntime-gpu"
-        )
-    return device
+    def _bind(self, name: str, value: Any) -> None:
+        self._binding.bind_ortvalue_input(name, value)
+        self._bound[name] = value
 
 
-def _open_session(path: Path, spec: EngineSpec, device: str, threads: int | None) -> Any:
-    providers: list[Any] = [(_CUDA, _cuda_options(spec)), _CPU] if device == "cuda" else [_CPU]
-    if device == "cuda" and hasattr(onnxruntime, "preload_dlls"):
-        onnxruntime.preload_dlls()  # finds CUDA and cuDNN where pip installed them
+def _open_session(source: EngineSource, spec: EngineSpec, device: Device, threads: int | None) -> Any:
+    providers: list[Any] = [_CPU]
+    if device.type == "cuda":
+        _require_cuda(device)
+        providers.insert(0, (_CUDA, _cuda_options(spec, device)))
     try:
         session = onnxruntime.InferenceSession(
-            str(path), sess_options=_session_options(threads), providers=providers, enable_fallback=0
+            source.data if source.data is not None else str(source.path),
+            sess_options=_session_options(threads),
+            providers=providers,
+            enable_fallback=0,
         )
     except _LOAD_ERRORS as error:
-        raise _load_error(path, device, error) from error
-    if device == "cuda" and _CUDA not in session.get_providers():
+        raise _load_error(source, device, error) from error
+    if device.type == "cuda" and _CUDA not in session.get_providers():
         raise DeviceError(
-            "device 'cuda': onnxruntime lists CUDA but cannot start it (no GPU, no driver, or another CUDA or cuDNN "
-            f"version than onnxruntime-gpu {onnxruntime.__version__} wants); mend that, or ask for device='cpu'"
+            f"device '{device}': onnxruntime lists CUDA but cannot start it (no GPU, no driver, or another CUDA or "
+            f"cuDNN version than onnxruntime-gpu {onnxruntime.__version__} wants); mend that, or ask for device='cpu'"
         )
     return session
 
 
-def _load_error(path: Path, device: str, error: Exception) -> Pix2rtError:
-    text = _first_line(error)
-    if device == "cuda" and any(word in text for word in ("CUDA", "CUBLAS", "CUDNN", "libcu")):
+def _require_cuda(device: Device) -> None:
+    available = onnxruntime.get_available_providers()
+    if _CUDA not in available:
+        raise DeviceError(
+            f"device '{device}' is not available: this onnxruntime {onnxruntime.__version__} has "
+            f"{', '.join(available)}; for a GPU: pip uninstall onnxruntime, then pip install onnxruntime-gpu"
+        )
+    if hasattr(onnxruntime, "preload_dlls"):
+        with redirect_stdout(sys.stderr):  # it prints what it does not find
+            onnxruntime.preload_dlls()  # finds CUDA and cuDNN where pip installed them
+
+
+def _load_error(source: EngineSource, device: Device, error: Exception) -> Pix2rtError:
+    text = _reason(error)
+    if device.type == "cuda" and any(word in text for word in ("CUDA", "CUBLAS", "CUDNN", "libcu")):
         return DeviceError(
-            f"engine {path} cannot start on cuda: {text}; mend the CUDA installation, or use device='cpu'"
+            f"engine {source} cannot start on {device}: {text}; mend the CUDA installation, or use device='cpu'"
         )
     if isinstance(error, MemoryError) or "bad_alloc" in text or "allocate memory" in text:
-        return DeviceError(f"engine {path} does not fit in the memory of {device}: {text}")
+        return DeviceError(f"engine {source} does not fit in the memory of {device}: {text}")
     return EngineFormatError(
-        f"engine {path} is damaged or uses operators this onnxruntime lacks: {text}; export it again"
+        f"engine {source} is damaged or uses operators this onnxruntime lacks: {text}; export it again"
+    )
+
+
+def _run_error(source: EngineSource, device: str, inputs: Mapping[str, NDArray[Any]], error: Exception) -> DeviceError:
+    sizes = ", ".join(f"{name} {list(value.shape)}" for name, value in inputs.items())
+    return DeviceError(
+        f"engine {source} failed on {device} for {sizes}: {_reason(error)}; if memory is short, "
+        "`python -m runtime info` shows what it needs"
     )
 
 
@@ -158,8 +206,9 @@ def _session_options(threads: int | None) -> Any:
     return options
 
 
-def _cuda_options(spec: EngineSpec) -> dict[str, str]:
+def _cuda_options(spec: EngineSpec, device: Device) -> dict[str, str]:
     return {
+        "device_id": str(device.index),
         # An exhaustive search pays off only where the sizes never change.
         "cudnn_conv_algo_search": "EXHAUSTIVE" if spec.size and spec.max_batch else "HEURISTIC",
         "cudnn_conv_use_max_workspace": "1",
@@ -172,23 +221,23 @@ def _cuda_options(spec: EngineSpec) -> dict[str, str]:
 _Declared = dict[str, tuple[str, list[int | str | None]]]  # name → (type, shape), as the graph has them
 
 
-def _declared(path: Path, nodes: list[Any]) -> _Declared:
+def _declared(source: EngineSource, nodes: list[Any]) -> _Declared:
     try:
         return {node.name: (node.type, node.shape) for node in nodes}
     except UnicodeDecodeError as error:  # onnxruntime decodes names on access, and does not check them on loading
         raise EngineFormatError(
-            f"engine {path} is damaged: its graph has the name {error.object!r}, expected UTF-8; export it again"
+            f"engine {source} is damaged: its graph has the name {error.object!r}, expected UTF-8; export it again"
         ) from error
 
 
-def _require_same(path: Path, what: str, tensors: tuple[TensorSpec, ...], actual: _Declared) -> None:
+def _require_same(source: EngineSource, what: str, tensors: tuple[TensorSpec, ...], actual: _Declared) -> None:
     """Names, dtypes, ranks and static sizes of the graph must be those of the specification."""
     if set(actual) != {tensor.name for tensor in tensors}:
-        raise _mismatch(path, f"{what}s {', '.join(sorted(actual))}", ", ".join(sorted(t.name for t in tensors)))
+        raise _mismatch(source, f"{what}s {', '.join(sorted(actual))}", ", ".join(sorted(t.name for t in tensors)))
     for tensor in tensors:
         dtype, shape = actual[tensor.name]
         if dtype != _ORT_TYPES[tensor.dtype] or not _same_shape(tensor.shape, shape):
-            raise _mismatch(path, f"{what} {tensor.name} as {dtype} {shape}", f"{tensor.dtype} {list(tensor.shape)}")
+            raise _mismatch(source, f"{what} {tensor.name} as {dtype} {shape}", f"{tensor.dtype} {list(tensor.shape)}")
 
 
 def _same_shape(expected: tuple[int | str, ...], actual: list[int | str | None]) -> bool:
@@ -198,12 +247,17 @@ def _same_shape(expected: tuple[int | str, ...], actual: list[int | str | None])
     return all(not isinstance(axis, int) or axis == wanted for wanted, axis in zip(expected, actual, strict=True))
 
 
-def _mismatch(path: Path, has: str, expected: str) -> EngineFormatError:
+def _mismatch(source: EngineSource, has: str, expected: str) -> EngineFormatError:
     return EngineFormatError(
-        f"engine {path} was tampered with: its graph does not match its specification: the graph has {has}, "
+        f"engine {source} was tampered with: its graph does not match its specification: the graph has {has}, "
         f"the specification says {expected}; export it again"
     )
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:400]
+def _reason(error: Exception) -> str:
+    """What onnxruntime's message says is wrong; CUDA's own words stand behind 600 characters of C++ signature."""
+    text = str(error).strip()
+    cuda = _CUDA_FAILURE.search(text)
+    if cuda:
+        return f"CUDA failure {cuda[1]}: {cuda[2].strip()}"
+    return (text.splitlines() or [type(error).__name__])[0][:400]

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from runtime.engines.protobuf import BYTES, VARINT, ProtobufError, ProtobufReader
+from runtime.engines.source import EngineSource
 from runtime.engines.spec import SPEC_KEY, EngineSpec, parse_spec
 from runtime.errors import EngineFormatError
-from runtime.files import require_file
 
 # Fields of ModelProto, and the two of a metadata entry.
 _IR_VERSION, GRAPH, _METADATA_PROPS = 1, 7, 14
@@ -22,42 +22,43 @@ MAX_METADATA_BYTES = 64 * 2**20  # a style bank of 256 classes is below 1 MB; mo
 Found = TypeVar("Found")
 
 
-def read_spec(path: str | Path) -> EngineSpec:
-    """The specification inside the engine file `path`.
+def read_spec(engine: str | Path | EngineSource) -> EngineSpec:
+    """The specification inside an engine.
 
     Raises:
         MissingFileError: nothing is there, or a directory is.
         EngineFormatError: not an ONNX file, truncated, without a specification, or with a damaged or newer one.
     """
-    metadata = read_metadata(path)
+    source = EngineSource.of(engine)
+    metadata = read_metadata(source)
     if SPEC_KEY not in metadata:
         raise EngineFormatError(
-            f"engine {path}: this ONNX has no pix2rt specification (metadata entry {SPEC_KEY!r}); "
+            f"engine {source}: this ONNX has no pix2rt specification (metadata entry {SPEC_KEY!r}); "
             "export it from a checkpoint with `python -m export onnx`"
         )
-    return parse_spec(metadata[SPEC_KEY], str(path))
+    return parse_spec(metadata[SPEC_KEY], str(source))
 
 
-def read_metadata(path: str | Path) -> dict[str, str]:
+def read_metadata(engine: str | Path | EngineSource) -> dict[str, str]:
     """`metadata_props` of an ONNX file.
 
     Raises:
         MissingFileError: nothing is there, or a directory is.
         EngineFormatError: not an ONNX file, or truncated.
     """
-    return walk(path, _metadata)
+    return walk(engine, _metadata)
 
 
-def walk(path: str | Path, find: Callable[[ProtobufReader], Found]) -> Found:
-    """What `find` finds in the engine file `path`; errors as in `read_metadata`."""
-    path = require_file(path, "engine")
+def walk(engine: str | Path | EngineSource, find: Callable[[ProtobufReader], Found]) -> Found:
+    """What `find` finds in an engine's bytes; errors as in `read_metadata`."""
+    source = EngineSource.of(engine)
     try:
-        with path.open("rb") as stream:
-            return find(ProtobufReader(stream, path.stat().st_size))
+        with source.open() as stream:
+            return find(ProtobufReader(stream, source.size))
     except ProtobufError as error:
-        raise EngineFormatError(f"engine {path} is no whole ONNX file: {error}; copy or export it again") from error
+        raise EngineFormatError(f"engine {source} is no whole ONNX file: {error}; copy or export it again") from error
     except OSError as error:
-        raise EngineFormatError(f"engine {path} cannot be read: {error.strerror or error}") from error
+        raise EngineFormatError(f"engine {source} cannot be read: {error.strerror or error}") from error
 
 
 def _metadata(reader: ProtobufReader) -> dict[str, str]:

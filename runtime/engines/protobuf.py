@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5  # wire types of the encoding
-MAX_FIELDS = 100_000  # of all messages that one reader visits; an engine has some thousands
+MAX_FIELDS = 1_000_000  # of all messages that one reader visits: seconds; an engine has up to some ten thousands
 
 
 class ProtobufError(ValueError):

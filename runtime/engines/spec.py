@@ -7,14 +7,23 @@ runtime knows of an engine it knows from here.
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
 
-from runtime.engines.labels import LabelSpec
+from runtime.engines.document import Document, integer, number
+from runtime.engines.labels import MAX_CLASSES, LabelSpec
 from runtime.errors import EngineFormatError
 
 SPEC_KEY = "pix2rt.spec"
 FORMAT_VERSION = 1
 DTYPES = ("uint8", "int32", "int64", "float32", "float16")
+MAX_SIDE = 65_535  # of an image, pixels
+_MAX_AXIS = 2**31 - 1  # of any tensor
+_MAX_MULTIPLE = 8192
+_MAX_TENSORS = 64
+_MAX_AXES = 8
+_MAX_FIELDS = 64  # of parity, options and versions
+_MAX_FEATURES, _MAX_STYLES = 4096, 4096  # of a style bank, and of each of its classes
+_MAX_COUNT = 2**62  # of bytes or operations
+_MAX_OPTION = 2**31 - 1
 
 
 @dataclass(frozen=True)
@@ -28,8 +37,11 @@ class TensorSpec:
     def __post_init__(self) -> None:
         if self.dtype not in DTYPES:
             raise ValueError(f"tensor {self.name}: dtype {self.dtype!r} is not one of {', '.join(DTYPES)}")
-        if any(isinstance(axis, bool) or not isinstance(axis, int | str) or axis in (0, "") for axis in self.shape):
-            raise ValueError(f"tensor {self.name}: shape {self.shape} is not sizes and axis names")
+        for axis in self.shape:
+            if isinstance(axis, bool) or not isinstance(axis, int | str) or axis == "":
+                raise ValueError(f"tensor {self.name}: shape {self.shape} is not sizes and axis names")
+            if isinstance(axis, int) and not 1 <= axis <= _MAX_AXIS:
+                raise ValueError(f"tensor {self.name}: an axis of {axis}, expected 1 to {_MAX_AXIS}")
 
 
 @dataclass(frozen=True)
@@ -64,7 +76,7 @@ class EngineSpec:
     """Everything a host needs to call an engine.
 
     Attributes:
-        kind: the runtime class that runs it ("synthesizer", "style_encoder", "translator", "baseline").
+        kind: what it does, and so which class runs it: a name in `runtime.engines.kinds`.
         family: the system that trained it ("pix2pixhd", "pix2pix").
         inputs, outputs: tensors by name; a host never refers to them by index.
         size: [H, W] of a static engine, None where H and W are dynamic.
@@ -107,6 +119,13 @@ class EngineSpec:
         """The output called `name`, None where the engine has no such output."""
         return next((tensor for tensor in self.outputs if tensor.name == name), None)
 
+    def tensor(self, name: str) -> TensorSpec:
+        """The input or output called `name`, which engines of this kind must have; KeyError where it does not."""
+        tensor = self.input(name) or self.output(name)
+        if tensor is None:
+            raise KeyError(name)
+        return tensor
+
     @property
     def max_batch(self) -> int | None:
         """Images in one engine call; None where the batch axis is dynamic."""
@@ -120,17 +139,19 @@ class EngineSpec:
 
 
 def parse_spec(text: str, source: str) -> EngineSpec:
-    """Read the JSON specification of the engine `source`.
+    """Read the JSON specification of the engine `source`. Nobody vouches for it: every field is checked here.
 
     Raises:
         EngineFormatError: not JSON, of a newer format, or a field is missing or wrong.
     """
     try:
-        document = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise EngineFormatError(f"engine {source}: its specification is not JSON ({error}); export it again") from error
-    version = document.get("format_version") if isinstance(document, dict) else None
-    if not isinstance(version, int):
+        document = Document.parse(text, "the specification")
+    except ValueError as error:
+        raise EngineFormatError(
+            f"engine {source}: its specification is no JSON object ({error}); export it again"
+        ) from error
+    version = document.fields.get("format_version")
+    if isinstance(version, bool) or not isinstance(version, int):
         raise EngineFormatError(f"engine {source}: its specification names no format_version; export it again")
     if version > FORMAT_VERSION:
         raise EngineFormatError(
@@ -139,51 +160,62 @@ def parse_spec(text: str, source: str) -> EngineSpec:
         )
     try:
         return _spec_from(document)
-    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        reason = f"field {error} is missing" if isinstance(error, KeyError) else str(error)
-        raise EngineFormatError(f"engine {source}: damaged specification: {reason}; export it again") from error
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise EngineFormatError(f"engine {source}: damaged specification: {error}; export it again") from error
 
 
-def _spec_from(document: Mapping[str, Any]) -> EngineSpec:
-    size, labels, styles = document["size"], document["labels"], document["styles"]
-    multiple, smallest = int(document["size_multiple"]), int(document["smallest_side"])
-    if multiple < 1 or smallest < 1:
-        raise ValueError(f"size_multiple is {multiple}, smallest_side {smallest}")
+def _spec_from(document: Document) -> EngineSpec:
+    labels, styles = document.optional("labels", _MAX_FIELDS), document.optional("styles", _MAX_FIELDS)
+    parity, versions = document.object("parity", _MAX_FIELDS), document.object("versions", _MAX_FIELDS)
+    options = document.object("options", _MAX_FIELDS).fields if "options" in document.fields else {}
     return EngineSpec(
-        kind=str(document["kind"]),
-        family=str(document["family"]),
-        inputs=_tensors(document["inputs"]),
-        outputs=_tensors(document["outputs"]),
-        size=None if size is None else (int(size[0]), int(size[1])),
-        size_multiple=multiple,
-        smallest_side=smallest,
-        labels=None if labels is None else LabelSpec.from_json(labels),
+        kind=document.text("kind"),
+        family=document.text("family"),
+        inputs=_tensors(document, "inputs"),
+        outputs=_tensors(document, "outputs"),
+        size=None if document.value("size") is None else _size(document),
+        size_multiple=document.integer("size_multiple", 1, _MAX_MULTIPLE),
+        smallest_side=document.integer("smallest_side", 1, MAX_SIDE),
+        labels=None if labels is None else LabelSpec.from_json(labels.fields),
         styles=None if styles is None else _style_bank(styles),
-        normalization=str(document["normalization"]),
-        precision=str(document["precision"]),
-        cost=_cost(document["cost"]),
-        parity={str(key): float(value) for key, value in document["parity"].items()},
-        options={str(key): int(value) for key, value in document.get("options", {}).items()},
-        checkpoint_sha256=str(document["checkpoint_sha256"]),
-        versions={str(key): str(value) for key, value in document["versions"].items()},
+        normalization=document.text("normalization"),
+        precision=document.text("precision"),
+        cost=_cost(document.object("cost", _MAX_FIELDS)),
+        parity={name: number(value, f"parity {name}") for name, value in parity.fields.items()},
+        options={name: integer(value, f"option {name}", 0, _MAX_OPTION) for name, value in options.items()},
+        checkpoint_sha256=document.text("checkpoint_sha256"),
+        versions={name: versions.text(name) for name in versions.fields},
     )
 
 
-def _tensors(entries: list[Mapping[str, Any]]) -> tuple[TensorSpec, ...]:
-    if not entries:
-        raise ValueError("no tensors are listed")
-    return tuple(TensorSpec(str(e["name"]), str(e["dtype"]), tuple(e["shape"])) for e in entries)
+def _size(document: Document) -> tuple[int, int]:
+    height, width = document.integers("size", 2, 1, MAX_SIDE)
+    return height, width
 
 
-def _style_bank(document: Mapping[str, Any]) -> StyleBank:
-    centres = {
-        int(class_id): tuple(tuple(float(value) for value in style) for style in styles)
-        for class_id, styles in document["centres"].items()
+def _tensors(document: Document, name: str) -> tuple[TensorSpec, ...]:
+    entries = [Document.of(entry, f"a tensor of {name}") for entry in document.list(name, _MAX_TENSORS, least=1)]
+    return tuple(TensorSpec(e.text("name"), e.text("dtype"), tuple(e.list("shape", _MAX_AXES))) for e in entries)
+
+
+def _style_bank(document: Document) -> StyleBank:
+    feat_num = document.integer("feat_num", 1, _MAX_FEATURES)
+    classes = document.object("centres", MAX_CLASSES)
+    return StyleBank(feat_num, {_class_id(key): _styles(classes, key, feat_num) for key in classes.fields})
+
+
+def _class_id(key: str) -> int:
+    return integer(int(key) if key.isdecimal() else key, "a class of the style bank", 0, MAX_CLASSES - 1)
+
+
+def _styles(classes: Document, key: str, feat_num: int) -> tuple[tuple[float, ...], ...]:
+    rows = [Document({"a style": row}) for row in classes.list(key, _MAX_STYLES)]
+    return tuple(tuple(number(value, "a style") for value in row.list("a style", feat_num)) for row in rows)
+
+
+def _cost(document: Document) -> Cost:
+    counts = {
+        name: document.integer(name, 0, _MAX_COUNT)
+        for name in ("macs", "parameters", "weight_bytes", "activation_bytes")
     }
-    return StyleBank(int(document["feat_num"]), centres)
-
-
-def _cost(document: Mapping[str, Any]) -> Cost:
-    height, width = document["size"]
-    counts = {key: int(document[key]) for key in ("macs", "parameters", "weight_bytes", "activation_bytes")}
-    return Cost(size=(int(height), int(width)), **counts)
+    return Cost(size=_size(document), **counts)

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from runtime.engines.labels import LabelSpec
-from runtime.engines.spec import EngineSpec
+from runtime.engines.spec import MAX_SIDE, EngineSpec
 from runtime.errors import InputError
 
 _MAX_INSTANCE_ID = 2**31 - 1
@@ -14,18 +14,17 @@ _IGNORED_ID = 255
 _SHOWN = 6
 
 
-def check_label_map(label_map: ArrayLike, labels: LabelSpec, unknown: int | None) -> NDArray[np.uint8]:
-    """Return `label_map` as uint8 [N, H, W] whose ids are all below `labels.label_nc`.
+def check_label_ids(ids: NDArray[Any], labels: LabelSpec, unknown: int | None) -> NDArray[np.uint8]:
+    """Return `ids` as uint8 [N, H, W], all below `labels.label_nc`.
 
     Args:
-        label_map: ids [H, W] or [N, H, W] of any integer dtype.
+        ids: integers [N, H, W], from `check_integer_maps`.
         labels: the engine's class table.
         unknown: class id that replaces every id outside the table; None to refuse such ids.
 
     Raises:
-        InputError: not integer ids, another shape, empty, or ids outside the table.
+        InputError: ids outside the table.
     """
-    ids = _integer_maps(label_map, "label_map", "class ids")
     _check_unknown(unknown, labels)
     # One pass for the usual uint8 map: it cannot be negative.
     outside = ids.max() >= labels.label_nc or (ids.dtype.kind == "i" and ids.min() < 0)
@@ -76,7 +75,7 @@ def check_inst_map(
     Raises:
         InputError: not integer ids, ids out of range, or of another shape.
     """
-    ids = _integer_maps(inst_map, name, "instance ids")
+    ids = check_integer_maps(inst_map, name, "instance ids")
     given = ids.shape if np.ndim(inst_map) == 3 else ids.shape[1:]
     if given != shape:
         raise InputError(
@@ -89,18 +88,6 @@ def check_inst_map(
             f"{name} has ids from {low} to {high}, expected 0 to {_MAX_INSTANCE_ID}; renumber the instances"
         )
     return ids.astype(np.int32, copy=False)
-
-
-def check_photo(photo: ArrayLike) -> NDArray[np.uint8]:
-    """Return `photo` as uint8 [H, W, 3].
-
-    Raises:
-        InputError: another shape or dtype, or empty.
-    """
-    image = as_array(photo, "photo")
-    if image.ndim != 3 or image.shape[2] != 3 or not image.size or image.dtype != np.uint8:
-        raise InputError(f"photo is {image.dtype} {list(image.shape)}, expected an RGB image: uint8 [H, W, 3]")
-    return image
 
 
 def check_seed(seed: int) -> int:
@@ -117,6 +104,7 @@ def engine_size(name: str, size: tuple[int, int], spec: EngineSpec, pad: bool) -
         InputError: the engine does not take this size; says what to do.
     """
     height, width = size
+    require_sides(name, height, width)
     if spec.size:
         if size == spec.size:
             return size
@@ -140,6 +128,12 @@ def engine_size(name: str, size: tuple[int, int], spec: EngineSpec, pad: bool) -
     return target
 
 
+def require_sides(name: str, height: int, width: int) -> None:
+    """Raise InputError where a side of an array `name` is longer than any engine's."""
+    if max(height, width) > MAX_SIDE:
+        raise InputError(f"{name} is H×W = {height}×{width}, expected sides of up to {MAX_SIDE}; cut it into parts")
+
+
 def pad_to(image: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
     """Extend [H, W, …] to `size` at the bottom and right by repeating the last row and column."""
     below, right = size[0] - image.shape[0], size[1] - image.shape[1]
@@ -148,8 +142,17 @@ def pad_to(image: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
     return np.pad(image, [(0, below), (0, right)] + [(0, 0)] * (image.ndim - 2), mode="edge")
 
 
-def _integer_maps(value: ArrayLike, name: str, what: str) -> NDArray[Any]:
-    """Return integers [N, H, W] from the caller's [H, W] or [N, H, W]."""
+def check_integer_maps(value: ArrayLike, name: str, what: str) -> NDArray[Any]:
+    """Return integers [N, H, W] from the caller's [H, W] or [N, H, W]; what they are is not looked at.
+
+    Args:
+        value: the caller's array.
+        name: as the caller knows it.
+        what: is in it, for messages.
+
+    Raises:
+        InputError: not integers, another shape, or empty.
+    """
     array = as_array(value, name)
     if array.ndim in (3, 4) and array.shape[-1] in (3, 4):
         raise InputError(

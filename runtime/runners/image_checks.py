@@ -6,8 +6,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from runtime.errors import InputError
-from runtime.runners.checks import as_array
+from runtime.runners.checks import as_array, require_sides
 
+_LOOKED_AT = 2**28  # values, above which a hint is not worth the look at them
 MAX_SEED = 2**31 - 1  # an engine's seed is int32
 
 
@@ -33,10 +34,11 @@ def check_image(image: ArrayLike, input_nc: int, name: str = "image") -> NDArray
             f"{name} is {array.dtype} {list(array.shape)}, expected {_expected(input_nc)}; {dtype_hint(array, name)}"
         )
     if array.ndim == 2 and input_nc == 1:
-        return array[None, ..., None]
+        array = array[..., None]
     if array.ndim == 2 or array.shape[-1] != input_nc:
         hint = _channel_hint(array, input_nc, name)
         raise InputError(f"{name} has shape {list(array.shape)}, expected {_expected(input_nc)}; {hint}")
+    require_sides(name, array.shape[-3], array.shape[-2])
     return array if array.ndim == 4 else array[None]
 
 
@@ -77,7 +79,7 @@ def _expected(input_nc: int) -> str:
 def dtype_hint(array: NDArray[Any], name: str = "image") -> str:
     if array.dtype == np.bool_:
         return f"convert it with 255 * {name}.astype(numpy.uint8)"
-    if array.dtype.kind not in "iuf":
+    if array.dtype.kind not in "iuf" or array.size > _LOOKED_AT:
         return "give the bytes of a picture"
     low, high = float(array.min()), float(array.max())
     if not np.isfinite((low, high)).all():

@@ -1,45 +1,53 @@
 """Image and hole in, completed image out: Infer, Match, Translate; and regions repainted in the style of an image."""
 
-import os
-from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from runtime.engines.engine import open_engine
+from runtime.engines.backend import Engine
+from runtime.engines.engine import AUTO, EngineFile
 from runtime.engines.rendering import render_in_batches, require_output
 from runtime.engines.spec import EngineSpec
 from runtime.errors import InputError
 from runtime.runners.checks import engine_size
+from runtime.runners.examples import Size, example_image, example_size, middle_hole
 from runtime.runners.holes import Mask, check_hole_mask, check_margin, opacity
 from runtime.runners.image_checks import check_image
-from runtime.runners.resampling import resample
-from runtime.runners.windows import STRATEGIES, Plan, Window, cut, paste, plan_windows, to_bytes
+from runtime.runners.resampling import resample, to_bytes
+from runtime.runners.runner import Notify, Runner, ignore
+from runtime.runners.windows import STRATEGIES, Plan, Strategy, Window, cut, paste, plan_windows
 
-Notify = Callable[[str], None]
 Image = NDArray[np.uint8]
 _RGB = 3
 _PATCH = 12  # pixels under a patch of 3×3 features, each of 4×4 pixels
 
 
-class Inpainter:
-    """Runs an inpainter engine. `run` may be called from several threads.
+class Inpainter(Runner):
+    """Runs an inpainter. See `Runner` for what all runners share.
 
     Attributes:
-        spec: what the engine is.
-        device: where it runs: "cpu" or "cuda".
         window: (H, W) of what it sees at once; an engine of any size sees images up to this at their own size.
     """
 
-    _kind = "inpainter"
+    kind = "inpainter"
 
-    def __init__(self, path: str | os.PathLike[str], device: str = "auto", threads: int | None = None) -> None:
-        """Load the engine `path`; arguments and errors as in `runtime.engines.engine.open_engine`."""
-        self._path = os.fspath(path)
-        self._engine = open_engine(self._path, device, kinds=(self._kind,), threads=threads)
-        self.spec: EngineSpec = self._engine.spec
-        self.device: str = self._engine.device
+    def __init__(
+        self, engine: EngineFile | Engine, device: str = AUTO, *, backend: str = AUTO, threads: int | None = None
+    ) -> None:
+        """Load the engine; arguments and errors as in `runtime.engines.engine.open_engine`."""
+        super().__init__(engine, device, backend=backend, threads=threads)
         self.window: tuple[int, int] = self.spec.size or engine_size("image", self.spec.cost.size, self.spec, pad=True)
+
+    @classmethod
+    def example(
+        cls, spec: EngineSpec, size: Size | None = None, *, noise: bool = False, seed: int = 0
+    ) -> dict[str, NDArray[Any]]:
+        """See `Runner.example`: an image with a hole in its middle, and where the engine uses one a style."""
+        size = size or example_size(spec)
+        image = example_image(size, _RGB, noise=noise, seed=seed)
+        arrays = {"image": image, "hole_mask": middle_hole(size)}
+        return arrays | ({"style": image[::-1].copy()} if spec.input("style_image") else {})
 
     @property
     def uses_style(self) -> bool:
@@ -52,7 +60,7 @@ class Inpainter:
         hole_mask: ArrayLike | None = None,
         *,
         style: ArrayLike | None = None,
-        strategy: str = "auto",
+        strategy: Strategy = "auto",
         dilate: int = 0,
         feather: int = 0,
         notify: Notify | None = None,
@@ -96,7 +104,7 @@ class Inpainter:
         for number, (picture, mask) in enumerate(zip(images, masks, strict=True)):
             name = f"image {number}" if is_batch else "image"
             alpha = opacity(mask, margin, feather)
-            results.append(self._complete(picture, alpha, style_image, strategy, name, notify or _ignore))
+            results.append(self._complete(picture, alpha, style_image, strategy, name, notify or ignore))
         return np.stack(results) if is_batch else results[0]
 
     def _check_style(self, style: ArrayLike | None) -> Image | None:
@@ -124,7 +132,13 @@ class Inpainter:
         return check_hole_mask(hole_mask, shape)
 
     def _complete(
-        self, image: Image, alpha: NDArray[np.float32], style: Image | None, strategy: str, name: str, notify: Notify
+        self,
+        image: Image,
+        alpha: NDArray[np.float32],
+        style: Image | None,
+        strategy: Strategy,
+        name: str,
+        notify: Notify,
     ) -> Image:
         """One image, uint8 [H, W, 3], whose pixels are replaced as far as `alpha` [H, W] says."""
         hole = alpha > 0
@@ -146,7 +160,7 @@ class Inpainter:
             paste(completed, answer, window, number, plan.owner)
         return _blended(image, completed, alpha)
 
-    def _plan(self, hole: Mask, strategy: str) -> tuple[tuple[int, int], Plan]:
+    def _plan(self, hole: Mask, strategy: Strategy) -> tuple[tuple[int, int], Plan]:
         """The size at which the engine runs, and its windows."""
         height, width = hole.shape
         fits = height <= self.window[0] and width <= self.window[1]
@@ -165,10 +179,7 @@ class Inpainter:
             repeat = np.minimum(np.arange(batch), count - 1)
             return self._render(images[part][repeat], masks[part][repeat], style)[:count]
 
-        # One at a time where the batch is free, so that no window depends on its mates.
-        return render_in_batches(render, len(images), self.spec.max_batch or 1)
-
-    # What follows depends on the kind of engine.
+        return render_in_batches(render, len(images), self._batch(len(images)))
 
     def _render(self, images: Image, masks: Image, style: Image | None) -> Image:
         """One call of the engine: uint8 [N, H, W, 3] and [N, H, W], 1 = missing → uint8 [N, H, W, 3]."""
@@ -176,7 +187,7 @@ class Inpainter:
         if style is not None:
             inputs["style_image"] = np.repeat(style[None], len(images), axis=0)
         completed = self._engine.run(inputs)["completed"]
-        require_output(self._path, "completed", completed, "uint8", images.shape)
+        require_output(self._name, "completed", completed, "uint8", images.shape)
         return completed
 
 
@@ -219,7 +230,3 @@ def _blended(image: Image, completed: Image, alpha: NDArray[np.float32]) -> Imag
         mixed = weight * completed[fades] + (1 - weight) * image[fades]
         completed[fades] = to_bytes(mixed)
     return completed
-
-
-def _ignore(sentence: str) -> None:
-    """For a caller who does not want to be told."""

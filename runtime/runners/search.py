@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,22 @@ from runtime.runners.checks import check_seed
 
 _MOST = {"iterations": 100_000, "candidates": 1000, "restarts": 256, "patience": 100_000}
 Floats = NDArray[np.float32]
+
+
+class SearchOptions(TypedDict, total=False):
+    """The options of `Search` as keyword arguments."""
+
+    iterations: int
+    candidates: int
+    restarts: int
+    seed: int
+    learning_rate: float
+    momentum: float
+    perceptual_weight: float
+    z_limit: float
+    stop_early: bool
+    patience: int
+    tolerance: float
 
 
 @dataclass(frozen=True)

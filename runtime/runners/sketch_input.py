@@ -1,7 +1,6 @@
 """The sketch or photo that a completion starts from, and hints: validation, and the way to the engine's size."""
 
-from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -10,13 +9,15 @@ from runtime.errors import InputError
 from runtime.runners.checks import as_array
 from runtime.runners.image_checks import dtype_hint
 from runtime.runners.paper import has_light_lines, on_white_paper
+from runtime.runners.resampling import resample, to_bytes
+from runtime.runners.runner import Notify
 
-Notify = Callable[[str], None]
+Direction = Literal["sketch", "photo"]
 _WHITE = 255
 _LEAST_CONTRAST = 16  # grey levels between the darkest and the lightest pixel, below which nothing is drawn
 
 
-def check_drawing(image: ArrayLike, given: str, side: int, notify: Notify) -> NDArray[np.uint8]:
+def check_drawing(image: ArrayLike, given: Direction, side: int, notify: Notify) -> NDArray[np.uint8]:
     """Return a sketch or photo as the engine takes it, uint8 [side, side, 3].
 
     What is not square is extended about its middle, a sketch with white, a photo by its border; then it is scaled by
@@ -94,12 +95,12 @@ def check_hint(hint: ArrayLike, shape: tuple[int, int], side: int) -> tuple[NDAr
             "with an opacity that is 0 where it says nothing, up to 255 where it matters most"
         )
     squared = _square(array, 0)
-    opacity = _scaled(squared[..., 3:], side)
-    colours = _scaled(squared[..., :3] * squared[..., 3:].astype(np.uint16), side) / np.maximum(opacity, 1e-6)
-    weights = _bytes(opacity[..., 0])
+    opacity = resample(squared[..., 3:], (side, side))
+    colours = resample(squared[..., :3] * squared[..., 3:].astype(np.uint16), (side, side)) / np.maximum(opacity, 1e-6)
+    weights = to_bytes(opacity[..., 0])
     if not weights.any():
         raise InputError(f"hint is transparent everywhere at the engine's {side}×{side} pixels; paint more")
-    return _bytes(colours), weights
+    return to_bytes(colours), weights
 
 
 def fit_to(picture: NDArray[np.uint8], side: int, given: str, notify: Notify) -> NDArray[np.uint8]:
@@ -111,7 +112,7 @@ def fit_to(picture: NDArray[np.uint8], side: int, given: str, notify: Notify) ->
         picture = _square(picture, {"photo": None, "sketch": _WHITE}.get(given, 0))
     if longest != side:
         notify(f"it was scaled from {longest}×{longest} to the engine's {side}×{side}")
-        picture = _bytes(_scaled(picture, side))
+        picture = to_bytes(resample(picture, (side, side)))
     return picture
 
 
@@ -124,26 +125,6 @@ def _square(picture: NDArray[Any], margin: int | None) -> NDArray[Any]:
     if margin is None:
         return np.pad(picture, margins, mode="edge")
     return np.pad(picture, margins, constant_values=margin)
-
-
-def _scaled(picture: NDArray[Any], side: int) -> NDArray[np.float32]:
-    """A square picture at [side, side, …]: the mean over the area that each pixel covers."""
-    step = len(picture) / side
-    edges = np.arange(side + 1) * step
-    starts = np.arange(len(picture))
-    covered = np.minimum(edges[1:, None], starts + 1) - np.maximum(edges[:-1, None], starts)
-    weights = (np.maximum(covered, 0) / step).astype(np.float32)
-    rows = []
-    for own in weights:
-        # Line by line: all of a huge picture in floats would be four times as large.
-        (counted,) = own.nonzero()
-        line = np.tensordot(own[counted], picture[counted[0] : counted[-1] + 1].astype(np.float32), 1)
-        rows.append(np.tensordot(weights, line, 1))
-    return np.stack(rows)
-
-
-def _bytes(values: NDArray[np.floating[Any]]) -> NDArray[np.uint8]:
-    return np.asarray(np.clip(values + 0.5, 0, 255), np.uint8)
 
 
 def _pixels(image: ArrayLike, given: str) -> NDArray[Any]:
@@ -165,10 +146,10 @@ def _opaque(array: NDArray[Any], given: str, notify: Notify) -> NDArray[np.uint8
     alpha = array[..., 3:].astype(np.float32) / _WHITE
     if alpha.min() == 1:
         return array[..., :3]
-    on_white = _bytes(array[..., :3] * alpha + _WHITE * (1 - alpha))
+    on_white = to_bytes(array[..., :3] * alpha + _WHITE * (1 - alpha))
     if given == "sketch" and _contrast(on_white) < _LEAST_CONTRAST:
         notify("it is light and transparent in places; it was laid on black")
-        return _bytes(array[..., :3] * alpha)
+        return to_bytes(array[..., :3] * alpha)
     notify("it is transparent in places; it was laid on white")
     return on_white
 

@@ -1,6 +1,5 @@
 """Label map in, photo out."""
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -8,13 +7,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from runtime.engines.engine import open_engine
+from runtime.engines.backend import Engine
+from runtime.engines.engine import AUTO, EngineFile
 from runtime.engines.labels import LabelSpec
 from runtime.engines.rendering import render_in_batches, require_output
 from runtime.engines.spec import EngineSpec, StyleBank
 from runtime.errors import InputError, StyleError
-from runtime.runners.checks import check_inst_map, check_label_map, check_seed, engine_size, pad_to
+from runtime.runners.checks import (
+    check_inst_map,
+    check_integer_maps,
+    check_label_ids,
+    check_seed,
+    engine_size,
+    pad_to,
+)
+from runtime.runners.examples import Size, example_ids, example_instances, example_size
 from runtime.runners.instances import find_instances
+from runtime.runners.runner import Runner
 from runtime.runners.styles import StyleResolver, Styles
 
 
@@ -33,25 +42,36 @@ class Scene:
     styles: NDArray[np.float32] | None = None
 
 
-class Synthesizer:
-    """Runs a generator engine. `run` may be called from several threads.
+class Synthesizer(Runner):
+    """Runs a generator of label maps. See `Runner` for what all runners share."""
 
-    Attributes:
-        spec: what the engine is.
-        device: where it runs: "cpu" or "cuda".
-    """
+    kind = "synthesizer"
 
-    _kind = "synthesizer"
+    def __init__(
+        self, engine: EngineFile | Engine, device: str = AUTO, *, backend: str = AUTO, threads: int | None = None
+    ) -> None:
+        """Load the engine; arguments and errors as in `runtime.engines.engine.open_engine`."""
+        super().__init__(engine, device, backend=backend, threads=threads)
+        tensor = self.spec.input("styles")
+        bank = self.spec.styles or StyleBank(int(tensor.shape[2]) if tensor else 0, {})
+        self._resolver = StyleResolver(bank, self.labels) if tensor else None
 
-    def __init__(self, path: str | os.PathLike[str], device: str = "auto", threads: int | None = None) -> None:
-        """Load the engine `path`; arguments and errors as in `runtime.engines.engine.open_engine`."""
-        self._path = os.fspath(path)
-        self._engine = open_engine(self._path, device, kinds=(self._kind,), threads=threads)
-        self.spec: EngineSpec = self._engine.spec
-        self.device: str = self._engine.device
-        feat_num = self._feat_num()
-        bank = self.spec.styles or StyleBank(feat_num, {})
-        self._resolver = StyleResolver(bank, self.labels) if feat_num else None
+    @classmethod
+    def example(
+        cls, spec: EngineSpec, size: Size | None = None, *, noise: bool = False, seed: int = 0
+    ) -> dict[str, NDArray[Any]]:
+        """See `Runner.example`: a label map, and an instance map where the engine uses one."""
+        assert spec.labels  # open_engine refuses such an engine
+        size = size or example_size(spec)
+        arrays: dict[str, NDArray[Any]] = {"label_map": example_ids(size, spec.labels.label_nc, noise=noise, seed=seed)}
+        if spec.input("inst_map"):
+            arrays["inst_map"] = example_instances(size, _instance_limit(spec))
+        return arrays
+
+    @property
+    def uses_instances(self) -> bool:
+        """Whether `run` wants an inst_map."""
+        return self.spec.input("inst_map") is not None
 
     @property
     def labels(self) -> LabelSpec:
@@ -91,9 +111,10 @@ class Synthesizer:
             StyleError: `styles` names something that the engine or the map does not have.
             DeviceError: the device fails, for instance for lack of memory.
         """
-        ids = check_label_map(label_map, self.labels, unknown)
-        height, width = ids.shape[1:]
+        maps = check_integer_maps(label_map, "label_map", "class ids")
+        height, width = maps.shape[1:]
         size = engine_size("label_map", (height, width), self.spec, pad)
+        ids = check_label_ids(maps, self.labels, unknown)
         instances = self._instances(inst_map, ids, np.ndim(label_map), edges_from_labels)
         if styles is not None and self._resolver is None:
             raise StyleError("styles were given, but this engine has no style features; leave them out")
@@ -104,11 +125,10 @@ class Synthesizer:
             )
             for index, labels in enumerate(ids)
         ]
-        # One by one where the engine's batch is free: a batch equals single calls.
         images = render_in_batches(
             lambda part, batch: self._render(scenes[part], batch)[:, :height, :width],
             len(scenes),
-            self.spec.max_batch or 1,
+            self._batch(len(scenes)),
         )
         return images if np.ndim(label_map) == 3 else images[0]
 
@@ -143,24 +163,12 @@ class Synthesizer:
         return Scene(label_map, found.compact, rows)
 
     def _check_count(self, count: int) -> None:
-        tensor = self.spec.input("styles")
-        limit = tensor.shape[1] if tensor else None
-        if isinstance(limit, int) and count > limit:
+        limit = _instance_limit(self.spec)
+        if count > limit:
             raise InputError(
                 f"inst_map has {count} instances, this engine takes up to {limit}; merge small instances (pixels "
                 "outside any object need one id per class only), or export an engine for more"
             )
-
-    # What follows depends on the kind of engine.
-
-    @property
-    def uses_instances(self) -> bool:
-        """Whether `run` wants an inst_map."""
-        return self.spec.input("inst_map") is not None
-
-    def _feat_num(self) -> int:
-        tensor = self.spec.input("styles")
-        return int(tensor.shape[2]) if tensor else 0
 
     def _render(self, scenes: Sequence[Scene], batch: int) -> NDArray[np.uint8]:
         """Up to `batch` scenes → uint8 [len(scenes), H, W, 3] in one call of the engine."""
@@ -171,7 +179,7 @@ class Synthesizer:
         if self._resolver:
             inputs["styles"] = self._style_rows([scene.styles for scene in filled if scene.styles is not None])
         image = self._engine.run(inputs)["image"]
-        require_output(self._path, "image", image, "uint8", (*inputs["label_map"].shape, 3))
+        require_output(self._name, "image", image, "uint8", (*inputs["label_map"].shape, 3))
         return image[: len(scenes)]
 
     def _style_rows(self, styles: list[NDArray[np.float32]]) -> NDArray[np.float32]:
@@ -183,6 +191,12 @@ class Synthesizer:
         for index, rows in enumerate(styles):
             filled[index, : len(rows)] = rows
         return filled
+
+
+def _instance_limit(spec: EngineSpec) -> int:
+    """How many instances one image may have."""
+    styles = spec.input("styles")
+    return styles.shape[1] if styles and isinstance(styles.shape[1], int) else 2**31 - 1
 
 
 def _stack(arrays: list[NDArray[Any]]) -> NDArray[Any]:

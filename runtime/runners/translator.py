@@ -1,36 +1,48 @@
 """Image in, translated image out: pix2pix, and pix2pixHD without a class table."""
 
-import os
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from runtime.engines.engine import open_engine
+from runtime.engines.backend import Engine
+from runtime.engines.engine import AUTO, EngineFile
 from runtime.engines.rendering import render_in_batches, require_output
 from runtime.engines.spec import EngineSpec
 from runtime.runners.checks import engine_size
+from runtime.runners.examples import Size, example_image, example_size
 from runtime.runners.image_checks import check_image, check_image_seed, reflect_to
+from runtime.runners.runner import Runner
 
 
-class Translator:
-    """Runs a translator engine. `run` may be called from several threads.
+class Translator(Runner):
+    """Runs a translator of images. See `Runner` for what all runners share.
 
     Attributes:
-        spec: what the engine is.
-        device: where it runs: "cpu" or "cuda".
         input_nc: channels of the images it takes.
         output_nc: channels of the images it makes.
     """
 
-    _kind = "translator"
+    kind = "translator"
 
-    def __init__(self, path: str | os.PathLike[str], device: str = "auto", threads: int | None = None) -> None:
-        """Load the engine `path`; arguments and errors as in `runtime.engines.engine.open_engine`."""
-        self._path = os.fspath(path)
-        self._engine = open_engine(self._path, device, kinds=(self._kind,), threads=threads)
-        self.spec: EngineSpec = self._engine.spec
-        self.device: str = self._engine.device
-        self.input_nc, self.output_nc = self._channels()
+    def __init__(
+        self, engine: EngineFile | Engine, device: str = AUTO, *, backend: str = AUTO, threads: int | None = None
+    ) -> None:
+        """Load the engine; arguments and errors as in `runtime.engines.engine.open_engine`."""
+        super().__init__(engine, device, backend=backend, threads=threads)
+        image, translation = self.spec.tensor("image"), self.spec.tensor("translation")
+        self.input_nc, self.output_nc = int(image.shape[3]), int(translation.shape[3])
+
+    @classmethod
+    def example(
+        cls, spec: EngineSpec, size: Size | None = None, *, noise: bool = False, seed: int = 0
+    ) -> dict[str, NDArray[Any]]:
+        """See `Runner.example`: an image."""
+        return {
+            "image": example_image(
+                size or example_size(spec), int(spec.tensor("image").shape[3]), noise=noise, seed=seed
+            )
+        }
 
     @property
     def is_stochastic(self) -> bool:
@@ -69,16 +81,12 @@ class Translator:
         return translations if np.ndim(image) == 4 else translations[0]
 
     def _batch(self, count: int) -> int:
-        """Images in one call of the engine: one where that is free, so that no image depends on its mates."""
-        return self.spec.max_batch or (count if self.spec.normalization == "batch-stats" else 1)
+        """See `Runner._batch`; statistics of a whole batch want it whole."""
+        return count if self._sees_batch else super()._batch(count)
 
-    # What follows depends on the kind of engine.
-
-    def _channels(self) -> tuple[int, int]:
-        image, translation = self.spec.input("image"), self.spec.output("translation")
-        assert image
-        assert translation  # open_engine refuses engines without them
-        return int(image.shape[3]), int(translation.shape[3])
+    @property
+    def _sees_batch(self) -> bool:
+        return self.spec.max_batch is None and self.spec.normalization == "batch-stats"
 
     def _render(self, images: NDArray[np.uint8], seed: int) -> NDArray[np.uint8]:
         """One call of the engine: uint8 [N, H, W, C] at its own batch and size → uint8 [N, H, W, Cout]."""
@@ -86,7 +94,7 @@ class Translator:
         if self.is_stochastic:
             inputs["seed"] = np.full(len(images), seed, np.int32)
         translation = self._engine.run(inputs)["translation"]
-        require_output(self._path, "translation", translation, "uint8", (*images.shape[:3], self.output_nc))
+        require_output(self._name, "translation", translation, "uint8", (*images.shape[:3], self.output_nc))
         return translation
 
 

@@ -5,17 +5,18 @@ what mirrors a hole is missing too: nothing unknown is ever context.
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from runtime.errors import InputError
 from runtime.runners.holes import Mask, connected_holes, group_boxes
-from runtime.runners.resampling import Floats, resample_axis
+from runtime.runners.resampling import Floats, resample_axis, to_bytes
 
-STRATEGIES = ("auto", "crop", "resize", "pad")
+Strategy = Literal["auto", "crop", "resize", "pad"]
 _HALF = 0.5
+STRATEGIES: tuple[Strategy, ...] = get_args(Strategy)
 
 Size = tuple[int, int]
 Image = NDArray[np.uint8]
@@ -50,7 +51,7 @@ class Plan:
     owner: NDArray[np.int32]
 
 
-def plan_windows(hole: Mask, size: Size, strategy: str) -> Plan:
+def plan_windows(hole: Mask, size: Size, strategy: Strategy) -> Plan:
     """Windows for every hole of an image.
 
     Args:
@@ -200,12 +201,6 @@ def _visible(answer: Image, window: Window, rows: slice, columns: slice) -> Imag
     # Axis by axis, so that of a window much larger than the image nothing but what shows gets large.
     tall = resample_axis(answer.astype(np.float32), 0, window.height)[shown[0]]
     return to_bytes(resample_axis(tall, 1, window.width)[:, shown[1]])
-
-
-def to_bytes(levels: NDArray[np.floating[Any]]) -> Image:
-    """Grey levels, rounded."""
-    rounded: Image = np.clip(levels + _HALF, 0, 255).astype(np.uint8)
-    return rounded
 
 
 def _reflected(position: NDArray[np.intp], side: int) -> NDArray[np.intp]:

@@ -22,7 +22,7 @@ def random_inputs(checkpoint: Checkpoint, count: int, height: int, width: int, s
     arrays: Arrays = {"label_map": rng.integers(0, max(a.label_nc, 1), (count, height // 4, width // 4), np.uint8)}
     arrays["label_map"] = arrays["label_map"].repeat(4, 1).repeat(4, 2)
     if not a.label_nc:
-        arrays = {"image": rng.integers(0, 256, (count, height, width, 3), np.uint8)}
+        arrays = {"image": rng.integers(0, 256, (count, height, width, a.image_nc), np.uint8)}
     if a.use_edges or a.feat_num:
         arrays["inst_map"] = rng.integers(0, 5, (count, height // 8, width // 8), np.int32).repeat(8, 1).repeat(8, 2)
     if a.feat_num:
@@ -38,7 +38,7 @@ def encoded(checkpoint: Checkpoint, arrays: Arrays) -> torch.Tensor:
     if a.label_nc:
         channels = [(arrays["label_map"] == class_id).astype(np.float32) for class_id in range(a.label_nc)]
     else:
-        channels = [(arrays["image"][..., c] / 255 - 0.5) / 0.5 for c in range(3)]
+        channels = [(arrays["image"][..., c] / 255 - 0.5) / 0.5 for c in range(a.image_nc)]
     if a.use_edges:
         channels.append(_edges(arrays["inst_map"]))
     for feature in range(a.feat_num):

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from export.engine_from_onnx import engine_from_onnx
+from export.errors import ExportError
 from export.gradient_graph import TracedStep
 from export.inference_modules import Request
 from export.inference_modules.contextual_gan import CompletionStep, engines
@@ -17,7 +18,6 @@ from export.onnx_from_checkpoint import Exported, export_onnx
 from export.validate import validate
 from runtime import SketchCompleter
 from runtime.engines.onnx_engine import OnnxEngine
-from runtime.errors import ExportError
 from runtime.runners.search import Search
 from tests.tolerances import COMPLETION
 from training.checkpoint import Checkpoint, save_checkpoint

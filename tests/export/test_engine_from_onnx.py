@@ -7,10 +7,12 @@ from pathlib import Path
 import onnx
 import pytest
 
-from export.engine_from_onnx import Profile, default_profile, engine_from_onnx
+from export.engine_from_onnx import Profile, Shape, default_profile, engine_from_onnx, profile_from
+from export.errors import ExportError
 from runtime.engines.spec import parse_spec
-from runtime.errors import DeviceError, EngineFormatError, ExportError, MissingFileError
+from runtime.errors import DeviceError, EngineFormatError, MissingFileError
 from tests.export.conftest import Tiny
+from tests.export.test_command_line import export
 
 ENGINES = [
     ("local", "fp32", False, 0),
@@ -70,6 +72,34 @@ def test_default_profile_fits_the_multiple(tiny_engines: Tiny) -> None:
     spec = tiny_engines("features", dynamic=True)[0].spec
     profile = default_profile(spec)
     assert profile == Profile((1, 8, 8), (1, 512, 1024), (1, 1024, 2048))
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ((None, None, None), Profile((1, 8, 8), (1, 512, 1024), (1, 1024, 2048))),
+        ((None, None, (1, 256, 512)), Profile((1, 8, 8), (1, 256, 512), (1, 256, 512))),  # below the default's best
+        ((None, None, (4, 1024, 1024)), Profile((1, 8, 8), (1, 512, 1024), (4, 1024, 1024))),
+        ((None, None, (1, 4, 4)), Profile((1, 4, 4), (1, 4, 4), (1, 4, 4))),
+        ((None, (2, 256, 256), None), Profile((1, 8, 8), (2, 256, 256), (2, 1024, 2048))),
+        ((None, (1, 2048, 2048), None), Profile((1, 8, 8), (1, 2048, 2048), (1, 2048, 2048))),
+        (((2, 1024, 1024), None, None), Profile((2, 1024, 1024), (2, 1024, 1024), (2, 1024, 2048))),
+        (((1, 16, 16), None, (1, 64, 64)), Profile((1, 16, 16), (1, 64, 64), (1, 64, 64))),
+    ],
+)
+def test_a_part_of_a_profile_is_completed(
+    given: tuple[Shape | None, ...], expected: Profile, tiny_engines: Tiny
+) -> None:
+    assert profile_from(tiny_engines("features", dynamic=True)[0].spec, *given) == expected
+
+
+def test_the_largest_size_alone_builds_a_plan(tiny_engines: Tiny, tmp_path: Path) -> None:
+    pytest.importorskip("tensorrt_rtx")
+    engine = tiny_engines("rgb", "fp16", dynamic=True)[0].path
+    words = ["engine", engine, "--flavor", "tensorrt-rtx", "--max", "1x64x64", "-o", tmp_path / "e.engine"]
+    result = export(*words)
+    assert result.returncode == 0, result.stderr
+    assert (tmp_path / "e.engine").stat().st_size > 0
 
 
 def test_unknown_operator_is_named_with_the_parsers_words(tiny_engines: Tiny, tmp_path: Path) -> None:

@@ -5,9 +5,9 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
+from export.errors import ExportError
 from export.onnx_from_checkpoint import export_onnx
 from runtime.__main__ import app
-from runtime.errors import ExportError
 from training.checkpoint import save_checkpoint
 from training.evaluation.features import FeatureDistance
 from training.evaluation.onnx_network import OnnxNetwork

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from export.onnx_from_checkpoint import Exported, export_onnx
 from tests.export.reference import run
 from tests.paths import GOLDEN, needs_golden
+from tests.runtime.program_reference import run_file
 from tests.tolerances import FLOATS, GREY_LEVELS
 from training.checkpoint import save_checkpoint
 from training.imports.nvidia_pix2pixhd import import_checkpoint
@@ -59,12 +60,16 @@ def test_engine_gives_what_the_original_network_gave(name: str, tmp_path: Path) 
     np.testing.assert_allclose(image, expected["output"], rtol=0, atol=FLOATS["engine"])
     bytes_ = run(engines[0], inputs)[0]
     assert np.abs(bytes_.astype(int) - expected["output_uint8"]).max() <= GREY_LEVELS["fp32"]
+    values = run_file(engines[0].path, inputs)  # of the program
+    np.testing.assert_allclose(values["fake_image"][0], expected["output"], rtol=0, atol=FLOATS["engine"])
+    assert np.abs(values["image"][0].astype(int) - expected["output_uint8"]).max() <= GREY_LEVELS["fp32"]
 
 
 def test_encoder_engine_gives_the_original_instance_features(tmp_path: Path) -> None:
     (_, encoder), expected = golden_engines("pix2pixhd_local_features", tmp_path)
-    features = run(encoder, {"image": expected["real_image"][None]})[0]
-    for instance in np.unique(expected["inst_map"]):
-        pixels = expected["inst_map"] == instance
-        mean = features[:, pixels].mean(axis=1)
-        np.testing.assert_allclose(mean, expected["feat_map"][:, pixels][:, 0], rtol=0, atol=FLOATS["engine"])
+    inputs = {"image": expected["real_image"][None]}
+    for features in (run(encoder, inputs)[0], run_file(encoder.path, inputs)["feat_map"][0]):
+        for instance in np.unique(expected["inst_map"]):
+            pixels = expected["inst_map"] == instance
+            mean = features[:, pixels].mean(axis=1)
+            np.testing.assert_allclose(mean, expected["feat_map"][:, pixels][:, 0], rtol=0, atol=FLOATS["engine"])

@@ -11,6 +11,7 @@ from export.engine_from_onnx import Profile, engine_from_onnx
 from export.onnx_from_checkpoint import export_onnx
 from tests.export.reference import psnr, run
 from tests.paths import GOLDEN, needs_golden
+from tests.runtime.program_reference import run_file
 from tests.tolerances import FLOATS, GREY_LEVELS, PSNR_DB
 from training.checkpoint import save_checkpoint
 from training.imports.detection import import_checkpoint
@@ -48,6 +49,8 @@ def test_engine_gives_what_the_original_network_gave(
     calls = [image] if size is None else [image[:1], image[1:]]
     floats = np.concatenate([session.run(["fake_image"], {"image": call})[0] for call in calls])
     np.testing.assert_allclose(floats, expected, rtol=0, atol=FLOATS["engine"])
+    programs = np.concatenate([run_file(engine.path, {"image": call})["fake_image"] for call in calls])
+    np.testing.assert_allclose(programs, expected, rtol=0, atol=FLOATS["engine"])
     pixels = np.concatenate([run(engine, {"image": call}) for call in calls])
     wanted = np.clip(127.5 * expected + 127.5, 0, 255).astype(np.uint8).transpose(0, 2, 3, 1)
     assert np.abs(pixels.astype(int) - wanted).max() <= GREY_LEVELS["fp32"]

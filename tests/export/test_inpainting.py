@@ -14,16 +14,16 @@ from torch.nn import functional as F
 from cuda_ext.reference import patch_swap
 from export.dense_patch_swap import DenseInpainting
 from export.engine_from_onnx import Profile, engine_from_onnx
+from export.errors import ExportError, ParityError
 from export.followed_matches import MATCH_TOLERANCE, FollowedMatches
 from export.inference_modules import Request
 from export.inference_modules.inpainting import default_scales
 from export.onnx_from_checkpoint import Exported, export_onnx, graphs_of
 from export.validate import validate
 from runtime import Inpainter
-from runtime.bench.baseline import BaselineInpainter
+from runtime.bench.runners import open_runner
 from runtime.engines.onnx_engine import OnnxEngine
 from runtime.engines.onnx_metadata import read_spec
-from runtime.errors import ExportError, ParityError
 from tests.export.reference import psnr
 from tests.tiny_models import save_tiny_checkpoint
 from tests.tolerances import GREY_LEVELS, PSNR_DB
@@ -243,7 +243,7 @@ def test_cost_counts_the_match(engines: Any) -> None:
 def test_the_baseline_gives_the_same(engines: Any) -> None:
     arrays = random_inputs(1, *SIZE)
     image, mask = arrays["image"][0], arrays["hole_mask"][0]
-    received = BaselineInpainter(engines("baseline").path).run(image, mask)
+    received = open_runner(engines("baseline").path).run(image, mask)
     assert np.abs(received.astype(int) - completed(arrays, 2, 1)[0]).max() <= GREY_LEVELS["fp32"]
 
 

@@ -1,5 +1,6 @@
 """Engines equal their checkpoints, describe themselves, and are not written where they do not."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -9,16 +10,17 @@ import torch
 from onnx import TensorProto
 
 from export import onnx_from_checkpoint
+from export.errors import ExportError, ParityError
 from export.onnx_from_checkpoint import export_onnx
 from export.torch_to_onnx import MAX_BYTES
 from runtime.engines.onnx_metadata import read_spec
-from runtime.errors import ExportError, ParityError
 from tests.export.conftest import SIZE, Tiny
 from tests.export.reference import psnr, random_inputs, reference_bytes, run
 from tests.paths import ROOT
 from tests.tiny_models import ARCHITECTURES, save_tiny_checkpoint, tiny_checkpoint
 from tests.tolerances import GREY_LEVELS, PSNR_DB
 from training.checkpoint import save_checkpoint, sha256_of
+from training.networks import family_networks
 
 VARIANTS = tuple(ARCHITECTURES)
 DYNAMIC = (("global", "fp32"), ("no_edges", "fp32"), ("rgb", "fp32"), ("features", "fp32"), ("features", "fp16"))
@@ -216,3 +218,28 @@ def test_too_many_weights_for_one_file_are_refused(tmp_path: Path, monkeypatch: 
     path = save_tiny_checkpoint("no_edges", tmp_path / "c.safetensors")
     with pytest.raises(ExportError, match="one ONNX file holds at most 1,000"):
         export_onnx(path, tmp_path / "e.onnx", size=SIZE)
+
+
+@pytest.mark.parametrize("mode", ["running-stats", "batch-stats"])
+def test_batch_norm_of_pix2pixhd_in_every_mode(mode: str, tiny_engines: Tiny) -> None:
+    checkpoint = tiny_checkpoint("batch_norm")
+    inputs = random_inputs(checkpoint, 1, *SIZE)
+    engines = tiny_engines("batch_norm", normalization=mode)
+    per_image = reference_bytes(checkpoint, inputs)
+    checkpoint.normalization = mode
+    expected = reference_bytes(checkpoint, inputs)
+    assert np.abs(run(engines[0], inputs).astype(int) - expected).max() <= GREY_LEVELS["fp32"]
+    assert engines[0].spec.normalization == engines[1].spec.normalization == mode
+    if mode == "running-stats":
+        assert np.abs(per_image.astype(int) - expected).max() > 10
+
+
+def test_images_that_no_runner_shows_are_refused(tmp_path: Path) -> None:
+    checkpoint = tiny_checkpoint("no_edges")
+    checkpoint.architecture = dataclasses.replace(checkpoint.architecture, output_nc=1)
+    networks = family_networks("pix2pixhd").build(checkpoint.architecture)
+    checkpoint.networks = {name: network.state_dict() for name, network in networks.items()}
+    save_checkpoint(checkpoint, tmp_path / "c.safetensors")
+    with pytest.raises(ExportError, match="images of 1 channels from a label map"):
+        export_onnx(tmp_path / "c.safetensors", tmp_path / "e.onnx", size=SIZE)
+    export_onnx(tmp_path / "c.safetensors", tmp_path / "e.onnx", size=SIZE, baseline=True)

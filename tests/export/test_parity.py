@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
+from export.errors import ParityError
 from export.parity import Parity, compare, compare_all, measure, worst
-from runtime.errors import ParityError
 
 IMAGE = np.arange(192, dtype=np.uint8).reshape(1, 8, 8, 3)
 
@@ -21,9 +21,48 @@ def test_figures() -> None:
     assert worst([parity, Parity(1, 20, 0.5)]) == Parity(2, 20, 0.5)
 
 
-def test_floats_are_measured_in_grey_levels() -> None:
-    zeros = np.zeros((1, 3, 4, 4), np.float32)
-    assert measure(zeros, zeros + 0.5).max_grey_levels == pytest.approx(63.75)
+RAMP = np.linspace(-1, 1, 48, dtype=np.float32).reshape(1, 3, 4, 4)
+
+
+def test_floats_are_measured_in_grey_levels_of_the_reference() -> None:
+    for scale in (1e-4, 1, 1e4):
+        reference = np.float32(scale) * RAMP
+        assert measure(reference, reference + np.float32(0.5 * scale)).max_grey_levels == pytest.approx(63.75, rel=1e-3)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+@pytest.mark.parametrize("scale", [1e-30, 1e-6, 1e-4, 1, 1e4])
+def test_unrelated_floats_of_any_size_never_pass(scale: float, precision: str) -> None:
+    one, other = (
+        np.random.default_rng(seed).uniform(-scale, scale, (1, 3, 8, 8)).astype(np.float32) for seed in (0, 1)
+    )
+    with pytest.raises(ParityError, match="differs from the checkpoint"):
+        compare("feat_map", one, other, precision)
+    with pytest.raises(ParityError, match="differs from the checkpoint"):
+        compare("feat_map", np.zeros_like(one), other, precision)
+    assert compare("feat_map", one, one.copy(), precision).max_grey_levels == 0
+    assert compare("feat_map", 0 * one, 0 * one, precision).max_grey_levels == 0
+
+
+@pytest.mark.parametrize("scale", [1e-4, 1, 1e4])
+def test_the_limit_of_floats(scale: float) -> None:
+    """0.05 grey levels, 1/2550 of the largest value: a thousandth part is too much, a ten-thousandth is not."""
+    reference = np.float32(scale) * RAMP
+    compare("feat_map", reference, reference * np.float32(1.0003), "fp32")
+    with pytest.raises(ParityError, match="grey levels, at most 0.05 expected"):
+        compare("feat_map", reference, reference * np.float32(1.0005), "fp32")
+
+
+def test_the_limits_of_16_bits() -> None:
+    noise = np.random.default_rng(0).standard_normal(RAMP.shape).astype(np.float32)
+    noise /= np.sqrt(np.mean(np.square(noise)))
+    for decibels, fits in ((45.2, True), (44.8, False)):
+        received = RAMP + noise * np.float32(2 * 10 ** (-decibels / 20))
+        if fits:
+            compare("feat_map", RAMP, received, "fp16")
+            continue
+        with pytest.raises(ParityError, match="dB PSNR, at least 45 expected"):
+            compare("feat_map", RAMP, received, "fp16")
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])

@@ -8,16 +8,17 @@ import onnx
 import pytest
 from onnx import TensorProto
 
+from export.errors import ExportError
 from export.inference_modules import Request
 from export.onnx_from_checkpoint import export_onnx, graphs_of
 from export.validate import validate
 from runtime.engines.onnx_metadata import read_spec
-from runtime.errors import CheckpointError, ExportError
 from tests.export.conftest import SIZE, Tiny
 from tests.export.reference import psnr, random_inputs, reference_bytes, run
 from tests.tiny_models import ARCHITECTURES, TRANSLATORS, save_tiny_checkpoint, tiny_checkpoint
 from tests.tolerances import GREY_LEVELS, PSNR_DB
 from training.checkpoint import Checkpoint, save_checkpoint
+from training.errors import CheckpointError
 
 MODES = ("per-image", "running-stats", "batch-stats")
 WITHOUT_BATCH_NORM = tuple(name for name, a in TRANSLATORS.items() if a.norm != "batch")

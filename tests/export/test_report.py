@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from export.errors import ExportError
 from export.report import NETWORKS, Network, cost_rows, markdown
-from runtime.errors import ExportError, InputError
+from runtime.errors import InputError
 from tests.tiny_models import ARCHITECTURES, TRANSLATORS
 
 TINY = (

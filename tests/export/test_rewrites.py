@@ -1,5 +1,7 @@
 """Rewrites compute what the layers they replace compute."""
 
+from typing import cast
+
 import pytest
 import torch
 from torch import nn
@@ -9,12 +11,16 @@ from export.network_rewrites import (
     ShuffledConv,
     SplitConv,
     drop_cancelled_biases,
+    fold_batch_norms,
     inference_copy,
     split_uneven_convs,
     to_half,
+    trim_innermost,
 )
 from tests.tiny_models import tiny_checkpoint
 from tests.tolerances import FLOATS
+from training.networks.normalization import BatchStatistics
+from training.networks.unet import UNet
 
 TOLERANCE = FLOATS["rewrite"]
 
@@ -86,3 +92,45 @@ def test_half_keeps_statistics_in_float32() -> None:
     to_half(network)
     assert network[0].weight.dtype == torch.float16
     assert isinstance(network[1], Float32Norm)
+
+
+@pytest.mark.parametrize("variant", ["unet", "unet_plain", "encoder_decoder"])
+@pytest.mark.parametrize(
+    ("size", "kernel"), [((16, 16), (2, 2)), ((16, 48), (2, 4)), ((32, 16), (4, 2)), ((32, 32), (4, 4))]
+)
+def test_only_weights_that_meet_padding_are_trimmed(
+    variant: str, size: tuple[int, int], kernel: tuple[int, int]
+) -> None:
+    network = cast("UNet", tiny_checkpoint(variant).build()["generator"])
+    trimmed = cast("UNet", inference_copy(network))
+    trim_innermost(trimmed, size)
+    assert trimmed.down[-1][1].kernel_size == trimmed.up[0][1].kernel_size == kernel
+    x = torch.rand(2, network.down[0][0].in_channels, *size) * 2 - 1
+    assert (trimmed(x) - network(x)).abs().max() <= TOLERANCE
+
+
+@pytest.mark.parametrize("variant", ["unet", "resnet"])
+def test_running_statistics_fold_into_the_convolutions(variant: str) -> None:
+    checkpoint = tiny_checkpoint(variant)
+    checkpoint.normalization = "running-stats"
+    network = checkpoint.build()["generator"]
+    folded = inference_copy(network)
+    fold_batch_norms(folded)
+    assert any(isinstance(layer, nn.BatchNorm2d) for layer in network.modules())
+    assert not any(isinstance(layer, nn.BatchNorm2d) for layer in folded.modules())
+    x = torch.rand(2, 3, 32, 16) * 2 - 1
+    assert (folded(x) - network(x)).abs().max() <= TOLERANCE
+
+
+@pytest.mark.parametrize(
+    "norm", [nn.InstanceNorm2d(2, affine=True), nn.BatchNorm2d(2).eval(), BatchStatistics(nn.BatchNorm2d(2))]
+)
+def test_half_keeps_every_normalisation_in_float32(norm: nn.Module) -> None:
+    norm.requires_grad_(False)
+    norm.weight.copy_(torch.tensor([1.0001, -3]))  # type: ignore[operator]  # float16 would round the first
+    network = nn.Sequential(nn.Conv2d(2, 2, 1), norm).requires_grad_(False)
+    to_half(network)
+    x = 300 * torch.randn(2, 2, 16, 16).half()  # its squares overflow float16
+    assert {weight.dtype for weight in norm.parameters()} == {torch.float32}
+    assert network[0].weight.dtype == network(x).dtype == torch.float16
+    assert torch.equal(network[1](x), norm(x.float()).half())

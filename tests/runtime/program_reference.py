@@ -1,13 +1,17 @@
 """Programs in plain numpy and float64: slow, and short enough to believe; what kernels and exports are held against."""
 
 import math
+from pathlib import Path
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
+from runtime.engines.onnx_metadata import read_spec
+from runtime.engines.program import read_program
+
 
 def run_program(program, weights, inputs):
-    """Outputs by name.
+    """Every value by name, outputs among them.
 
     Args:
         program: a `Program`.
@@ -18,7 +22,14 @@ def run_program(program, weights, inputs):
     weights = {name: np.asarray(weight, np.float64) for name, weight in weights.items()}
     for layer in program.layers:
         values[layer.output] = LAYERS[layer.op](layer, weights, *(values[name] for name in layer.inputs))
-    return {layer.output: values[layer.output] for layer in program.layers if layer.is_last}
+    return values
+
+
+def run_file(path, inputs):
+    """Every value of the program in an engine file."""
+    program, weights = read_program(path, read_spec(path))
+    content = Path(path).read_bytes()
+    return run_program(program, {name: weight.read(content) for name, weight in weights.items()}, inputs)
 
 
 def label_features(layer, weights, label_map, inst_map=None, styles=None):

@@ -105,18 +105,19 @@ def synthesizer_graph(spec):
     return nodes, constants
 
 
-def style_encoder(path, size=SIZE, batch=1):
+def style_encoder(path, size=SIZE, batch=1, kind="style_encoder", output="feat_map"):
+    """With kind and output "features" a feature network."""
     axes = size or ("H", "W")
     spec = replace(
         synthesizer_spec(size=size),
-        kind="style_encoder",
+        kind=kind,
         inputs=(TensorSpec("image", "uint8", (batch, *axes, 3)),),
-        outputs=(TensorSpec("feat_map", "float32", (batch, 3, *axes)),),
+        outputs=(TensorSpec(output, "float32", (batch, 3, *axes)),),
         labels=None,
     )
     nodes = [
         helper.make_node("Cast", ["image"], ["float"], to=TensorProto.FLOAT),
-        helper.make_node("Transpose", ["float"], ["feat_map"], perm=[0, 3, 1, 2]),
+        helper.make_node("Transpose", ["float"], [output], perm=[0, 3, 1, 2]),
     ]
     return save(path, spec, nodes)
 

@@ -17,9 +17,10 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from runtime.engines.labels import LabelSpec
-from runtime.errors import CheckpointError, MissingFileError, OutputError
+from runtime.errors import MissingFileError, OutputError
 from tests.paths import ROOT
 from training.checkpoint import METADATA_KEY, Checkpoint, load_checkpoint, load_strict, save_checkpoint, sha256_of
+from training.errors import CheckpointError
 from training.networks.pix2pixhd import Architecture, build
 
 FUZZ = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -199,7 +200,7 @@ def test_any_metadata_gives_our_errors_only(good, tmp_path, field, inner, value)
 
 HUGE = """
 import resource
-from runtime.errors import CheckpointError
+from training.errors import CheckpointError
 from training.checkpoint import Checkpoint
 from training.networks.pix2pixhd import Architecture
 resource.setrlimit(resource.RLIMIT_AS, (6 << 30, 6 << 30))

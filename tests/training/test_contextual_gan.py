@@ -10,11 +10,12 @@ from scipy.special import expit
 from scipy.stats import entropy
 from torch import nn
 
-from runtime.errors import InputError, TrainingError
+from runtime.errors import InputError
 from tests.training.runs import command, losses, train
 from tests.training.tiny_onnx import features
 from training.checkpoint import load_checkpoint
 from training.data.photo_folder import write_face
+from training.errors import TrainingError
 from training.evaluation.appearance import Fidelity
 from training.evaluation.completion_study import markdown, study
 from training.evaluation.onnx_network import OnnxNetwork

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from runtime.errors import DataError
 from tests.paths import DATA, needs_data
 from tests.training.runs import scene_data
 from training.class_tables import CITYSCAPES
@@ -12,6 +11,7 @@ from training.data import ResumableBatches, steps_per_epoch
 from training.data.augmentation import Augmentation, parse_size
 from training.data.images import read_map, resize_map, resize_photo
 from training.data.label_maps import LabelMaps, find_samples
+from training.errors import DataError
 
 
 @pytest.fixture

@@ -7,11 +7,12 @@ import typer
 from scipy.linalg import sqrtm
 from torch.nn.functional import cosine_similarity
 
-from runtime.errors import DataError, EngineFormatError, InputError
+from runtime.errors import EngineFormatError, InputError
 from tests.training.runs import scene_data
 from tests.training.tiny_onnx import features
 from training.__main__ import app
 from training.checkpoint import Checkpoint
+from training.errors import DataError
 from training.evaluation.appearance import Appearance, Fidelity
 from training.evaluation.evaluate import evaluate, held_out_items, write_report
 from training.evaluation.features import FeatureDistance, frechet_distance, image_distance, verification_accuracy

@@ -5,9 +5,10 @@ import pytest
 from onnx import helper
 
 from runtime.engines.labels import LabelSpec
-from runtime.errors import DataError, InputError, MissingFileError, Pix2rtError
+from runtime.errors import InputError, MissingFileError, Pix2rtError
 from tests.training.tiny_onnx import FLOAT, INT64, UINT8, nearest_red, red_is_the_class, save
 from training.class_tables import CITYSCAPES, CITYSCAPES_TRAIN_IDS, ignored_classes
+from training.errors import DataError
 from training.evaluation.evaluate import evaluate
 from training.evaluation.segmentation import FcnScore, Segmenter
 from training.system import HeldOut

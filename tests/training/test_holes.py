@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 from PIL import Image
 from skimage.measure import label
 
-from runtime.errors import DataError
 from training.data.augmentation import Augmentation
 from training.data.holed import HoledPhotos
 from training.data.holes import KINDS, draw_hole, parse_kinds
 from training.data.images import find_photos
+from training.errors import DataError
 
 
 @pytest.fixture

@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from runtime.errors import CheckpointError, MissingFileError
+from runtime.errors import MissingFileError
+from training.errors import CheckpointError
 from training.imports.nvidia_pix2pixhd import import_checkpoint
 from training.networks.patchgan import MultiScaleDiscriminator, PatchGAN, discriminator_settings
 from training.networks.pix2pixhd import Architecture, Encoder, Generator
@@ -159,8 +160,8 @@ def test_data_parallel_half_and_old_statistics(prefix, tmp_path):
             lambda s: s.update({"model.4.weight": torch.zeros(8, 4, 5, 5)}),
             r"model\.4\.weight is \[8, 4, 5, 5\], expected",
         ),
-        (lambda s: s.update({"model.18.weight": torch.zeros(1, 4, 7, 7)}), r"model\.18\.weight is \[1, 4, 7, 7\]"),
-        (lambda s: s.update({"model.2.weight": torch.ones(4)}), "--norm batch"),
+        (lambda s: s.update({"model.18.weight": torch.zeros(1, 4, 7, 7)}), r"model\.18\.bias is \[3\], expected \[1\]"),
+        (lambda s: s.update({"model.2.weight": torch.ones(4)}), r"missing model\.2\.bias \[4\]"),
         (lambda s: s.update({"model.4.bias": torch.zeros(8, dtype=torch.int32)}), "floating-point"),
         (lambda s: s.update({"model.1.weight": torch.zeros(())}), "no pix2pixHD generator"),
         (lambda s: [s.update({f"model{i}_1.1.bias": torch.zeros(1)}) for i in range(1, 9)], "n_enhancers is 8"),

@@ -10,10 +10,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from runtime.errors import CheckpointError, MissingFileError, Pix2rtError
+from runtime.errors import MissingFileError, Pix2rtError
 from tests.paths import GOLDEN, needs_golden
 from tests.training.junyanz_networks import PatchDiscriminator, PixelDiscriminator, ResNet, UNet, randomised
 from tests.training.test_imports import foreign_generator, small
+from training.errors import CheckpointError
 from training.imports.detection import detect_family, import_checkpoint
 from training.networks.layers import to_unit_range
 from training.networks.normalization import use_statistics
@@ -132,7 +133,7 @@ def test_discriminator_computes_the_same(n_layers: int | None, norm: str, tmp_pa
     [
         (lambda: PatchDiscriminator(9, 4, 3, "batch"), "looks at 9 channels, expected 6 or 3"),
         (lambda: UNet(3, 3, 5, 2, "batch"), "no pix2pix discriminator"),
-        (lambda: nn.Sequential(), "no state dict"),
+        (lambda: nn.Sequential(), "holds no network, but an empty dictionary"),
     ],
 )
 def test_discriminator_that_does_not_fit_is_refused(
@@ -272,7 +273,7 @@ def test_options_decide_dropout(tmp_path: Path) -> None:
         ("ngf: 2", "ngf: 64", {}, r"ngf is 2 according to .*G\.pth, but 64 according to .*train_opt\.txt"),
         ("unet_128", "unet_256", {}, r"n_downsample is 7 .*but 8 according to"),
         ("unet_128", "resnet_9blocks", {}, r"generator is unet .*but resnet according to"),
-        ("unet_128", "unet_9", {}, r"netG is 'unet_9', expected one of unet_128, unet_256"),
+        ("unet_128", "unet_9", {}, r"netG is 'unet_9', expected unet_SIDE"),
         ("norm: batch", "norm: instance", {}, r"norm is batch .*but instance according to"),
         ("input_nc: 3", "input_nc: 1", {}, r"input_nc is 3 .*but 1 according to"),
         ("output_nc: 3", "output_nc: 1", {}, r"output_nc is 3 .*but 1 according to"),

@@ -6,8 +6,8 @@ import torch
 from torch import nn
 
 from cuda_ext.reference import patch_swap as reference_patch_swap
-from runtime.errors import CheckpointError
 from training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from training.errors import CheckpointError
 from training.losses import feature_loss, hole_weights
 from training.networks import family_networks
 from training.networks.feature_network import Architecture as FeatureArchitecture

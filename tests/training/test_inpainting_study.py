@@ -9,13 +9,14 @@ from PIL import Image
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from torch import nn
 
-from runtime.errors import DataError, InputError
+from runtime.errors import InputError
 from tests.training.runs import command
 from tests.training.tiny_onnx import features
 from training.checkpoint import Checkpoint, save_checkpoint
 from training.data.holed import HeldOutPhotos, common_size, middle_part
 from training.data.images import find_photos
 from training.data.photo_folder import write_texture
+from training.errors import DataError
 from training.evaluation.appearance import Appearance, Fidelity, hole_psnr, hole_ssim
 from training.evaluation.evaluate import evaluate, held_out_items
 from training.evaluation.features import FeatureDistance, image_distance

@@ -11,9 +11,10 @@ from safetensors.torch import save_file
 from torch import nn
 
 from cuda_ext.reference import patch_swap as reference_patch_swap
-from runtime.errors import CheckpointError, InputError, MissingFileError, TrainingError
+from runtime.errors import InputError, MissingFileError
 from tests.training.runs import command, losses, train
 from training.checkpoint import load_checkpoint
+from training.errors import CheckpointError, TrainingError
 from training.networks.feature_network import FeatureNetwork
 from training.networks.layers import to_unit_range
 from training.networks.smooth_fill import smooth_fill

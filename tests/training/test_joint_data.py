@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from runtime.errors import DataError
 from tests.training.runs import command
 from training.data.faces import random_face, render_face
 from training.data.faces.plan import BEARDS, HAIR_STYLES
@@ -14,6 +13,7 @@ from training.data.images import resize_photo
 from training.data.joint import JointImages, find_photos, joint_image, sketch_of
 from training.data.photo_folder import write_face
 from training.data.sketches import STYLES
+from training.errors import DataError
 
 
 @pytest.fixture(scope="module")

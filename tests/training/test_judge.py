@@ -10,7 +10,6 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from runtime.errors import InputError
 from tests.training.browser import CHROMIUM, open_browser
 from training.__main__ import app
 from training.evaluation.judge import PAGE, JudgePage
@@ -164,5 +163,5 @@ def test_the_page_asks_for_nothing_outside_itself(page_of):
 
 def test_a_page_needs_a_folder(tmp_path):
     result = CliRunner().invoke(app, ["evaluate", str(tmp_path / "c.safetensors"), "--data", str(tmp_path), "--page"])
-    assert isinstance(result.exception, InputError)
-    assert "-o FOLDER" in str(result.exception)
+    assert result.exit_code == 2
+    assert "-o FOLDER" in result.stderr

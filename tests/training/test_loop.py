@@ -10,13 +10,15 @@ import pytest
 import torch
 from PIL import Image
 from skimage.metrics import peak_signal_noise_ratio
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from runtime.errors import CheckpointError, MissingFileError, TrainingError
+from runtime.errors import MissingFileError
 from tests.paths import DATA, needs_data
 from tests.training.runs import ENVIRONMENT, command, losses, scene_data, train
 from training.checkpoint import load_checkpoint
 from training.data.augmentation import Augmentation
 from training.data.label_maps import LabelMaps, find_samples
+from training.errors import CheckpointError, DivergenceError, TrainingError
 from training.loop import LOG_FILE, Trainer
 from training.networks.label_encoding import instance_means
 from training.networks.layers import to_unit_range
@@ -170,10 +172,109 @@ def test_perceptual_loss_needs_its_weights(tmp_path, data):
 
 
 def test_losses_that_are_not_finite_stop_the_run(tmp_path, data):
-    with pytest.raises(TrainingError, match=r"no longer finite; the last checkpoint is kept"):
+    with pytest.raises(DivergenceError, match=r"no longer finite; the last checkpoint is kept|nothing was saved yet"):
         train(tmp_path, data=data, lr=1e30, epochs=20)
     for row in losses(tmp_path):
         assert all(np.isfinite(value) for value in row.values())
+
+
+def finite(folder: Path) -> bool:
+    states = load_checkpoint(folder / CHECKPOINT_FILE).networks.values()
+    return all(torch.isfinite(value).all() for state in states for value in state.values())
+
+
+@pytest.mark.parametrize("spoil", ["loss", "weight"])
+def test_what_diverged_is_never_saved(tmp_path, data, monkeypatch, spoil):
+    """Losses are logged every 100 steps and saved every second; from step 5 on they, or only the weights, are NaN."""
+    original = Trainer._train_step
+
+    def spoilt(self, batch):
+        found = original(self, batch)
+        if self.step >= 4 and spoil == "loss":
+            return found | {"G_GAN": torch.tensor(torch.nan)}
+        if self.step == 5:
+            next(self.system.roles["generator"].parameters()).data[0] = torch.nan
+        return found
+
+    monkeypatch.setattr(Trainer, "_train_step", spoilt)
+    with pytest.raises(DivergenceError, match=r"step 6: .* is no longer finite; the last checkpoint is kept") as caught:
+        train(tmp_path, data=data, log_every=100, save_every=2)
+    assert caught.value.exit_code == 1
+    assert finite(tmp_path)
+    assert load_checkpoint(tmp_path / CHECKPOINT_FILE).step == load_state(tmp_path)["step"] == 4
+
+
+def test_a_diverged_run_ends_with_1(tmp_path, data):
+    options = ("--lr", "1e30", "--log-every", "1000", "--save-every", "1000", "--workers", "0")
+    result = command("pix2pixhd", "smoke", "--data", data, "-o", tmp_path / "run", *options)
+    assert result.returncode == 1, result.stderr
+    assert "no longer finite; nothing was saved yet" in " ".join(result.stderr.split())
+    assert "Traceback" not in result.stderr
+    assert not (tmp_path / "run" / CHECKPOINT_FILE).exists()
+
+
+def test_tensorboard_keeps_the_point_of_the_save(tmp_path, data):
+    """A run is saved at step 2 and killed after step 3: what is kept is steps 1 and 2, then 3 anew."""
+    original, killed = Trainer._save, RuntimeError("killed")
+
+    def die_after_the_first(self):
+        original(self)
+        if self.step == 4:
+            raise killed
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Trainer, "_save", die_after_the_first)
+        with pytest.raises(RuntimeError, match="killed"):
+            train(tmp_path, data=data, save_every=4)
+    train(tmp_path, data=data, save_every=4)
+    events = EventAccumulator(str(tmp_path), purge_orphaned_data=True)
+    events.Reload()
+    assert [point.step for point in events.Scalars("G_GAN")] == list(range(1, 9))
+
+
+NOISE_OF_RANKS = """
+import sys, torch
+from pathlib import Path
+from accelerate import PartialState
+from training.loop import Trainer
+from tests.training.runs import train
+
+drawn = []
+original = Trainer._train_step
+def recording(self, batch):
+    system = self.system
+    step = system.step
+    def recorded(*arguments):
+        drawn.append((self.step, torch.rand(3), torch.nn.functional.dropout(torch.ones(64))))
+        return step(*arguments)
+    system.step = recorded
+    try:
+        return original(self, batch)
+    finally:
+        system.step = step
+Trainer._train_step = recording
+trainer = train(Path(sys.argv[1]), data=sys.argv[2])
+torch.save(drawn, Path(sys.argv[1]) / f"drawn_{PartialState().process_index}.pt")
+"""
+
+
+def drawn_by_ranks(folder, data, processes):
+    (folder / "noise.py").write_text(NOISE_OF_RANKS)
+    line = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
+    line += [str(folder / "noise.py"), str(folder), str(data)]
+    done = subprocess.run(line, env=ENVIRONMENT, capture_output=True, text=True, timeout=200, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return [torch.load(folder / f"drawn_{rank}.pt") for rank in range(processes)]
+
+
+def test_processes_draw_different_noise(tmp_path, data):
+    (tmp_path / "two").mkdir()
+    first, second = drawn_by_ranks(tmp_path / "two", data, 2)
+    assert [step for step, *_ in first] == [step for step, *_ in second] == [0, 1, 2, 3]
+    for (_, z, mask), (_, other_z, other_mask) in zip(first, second, strict=True):
+        assert not torch.equal(z, other_z)
+        assert not torch.equal(mask, other_mask)
+    assert len({tuple(z.tolist()) for _, z, _ in first + second}) == 8
 
 
 def test_damaged_state_is_named(tmp_path, data, finished):
@@ -203,7 +304,7 @@ def test_command_line(tmp_path, data):
     assert not (tmp_path / "run").exists()
     wrong = command("pix2pixhd", "smoke", "--data", tmp_path / "nothing", "-o", tmp_path / "run")
     assert wrong.returncode == 2
-    assert wrong.stderr.strip().startswith("error: data folder")
+    assert wrong.stderr.strip().startswith("data folder")
     assert "Traceback" not in wrong.stderr
 
 

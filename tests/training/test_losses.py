@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from runtime.errors import TrainingError
+from training.errors import TrainingError
 from training.losses import VGG_WEIGHTS, feature_matching_loss, gan_loss, perceptual_loss
 from training.options import LoopOptions, resolve
 

@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 from safetensors.torch import save_file
 from torch import nn
 
-from runtime.errors import CheckpointError, MissingFileError
+from runtime.errors import MissingFileError
+from training.errors import CheckpointError
 from training.networks.label_encoding import instance_edges, instance_means, one_hot
 from training.networks.layers import initialise, to_unit_range
 from training.networks.patchgan import MultiScaleDiscriminator, PatchGAN, discriminator_settings
@@ -259,5 +260,5 @@ def test_vgg_refuses_other_files(vgg_state, tmp_path):
     with pytest.raises(CheckpointError, match=r"1 of 26 tensors.*features\.28\.bias"):
         VGG19Features(tmp_path / "a.pth")
     (tmp_path / "b.safetensors").write_bytes(b"no such thing")
-    with pytest.raises(CheckpointError, match="not a safetensors file"):
+    with pytest.raises(CheckpointError, match=r"b\.safetensors was not loaded: it is text \(no such thing\)"):
         VGG19Features(tmp_path / "b.safetensors")

@@ -7,9 +7,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from runtime.errors import CheckpointError
 from tests.tiny_models import tiny_checkpoint
 from training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from training.errors import CheckpointError
 from training.networks.layers import initialise
 from training.networks.normalization import BatchStatistics, has_batch_norm, use_statistics
 from training.networks.patchgan import PATCH_LAYERS, patch_discriminator

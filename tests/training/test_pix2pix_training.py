@@ -6,9 +6,9 @@ import torch
 from PIL import Image
 from torch import nn
 
-from runtime.errors import CheckpointError, DataError, TrainingError
 from tests.training.runs import command, losses, train
 from training.checkpoint import load_checkpoint
+from training.errors import CheckpointError, DataError, TrainingError
 from training.options import resolve
 from training.state import CHECKPOINT_FILE, load_state
 from training.systems.pix2pix import PRESETS, Options, create

@@ -14,8 +14,9 @@ import torch
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from runtime.errors import CheckpointError, MissingFileError
+from runtime.errors import MissingFileError
 from tests.paths import GOLDEN, needs_golden
+from training.errors import CheckpointError
 from training.pickled_arrays import read_pickled_arrays
 from training.safe_load import load_pickled_dict, load_state_dict_file
 

@@ -7,15 +7,16 @@ import pytest
 import torch
 from PIL import Image
 
+from export.errors import ExportError, ParityError
 from export.onnx_from_checkpoint import export_onnx
 from export.parity import compare, measure
 from runtime.engines.engine import engine_spec
 from runtime.engines.onnx_engine import OnnxEngine
-from runtime.errors import CheckpointError, ExportError, ParityError, TrainingError
 from tests.training.runs import command, losses, scene_data, train
 from training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from training.class_tables import CITYSCAPES
 from training.data.scene_folder import write_scene
+from training.errors import CheckpointError, TrainingError
 from training.evaluation.segmentation import FcnScore, Segmenter
 from training.networks.layers import initialise
 from training.networks.segmenter import Architecture, build

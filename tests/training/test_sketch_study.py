@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from runtime.errors import DataError, InputError
+from runtime.errors import InputError
 from tests.training.runs import command, face_data, train
 from training.checkpoint import load_checkpoint
 from training.data.images import read_photo
 from training.data.joint import find_photos, joint_image
 from training.data.poor_sketches import QUALITIES
+from training.errors import DataError
 from training.evaluation.appearance import Fidelity
 from training.evaluation.sketch_study import sketch_study, write_pairs
 from training.state import CHECKPOINT_FILE

@@ -5,9 +5,9 @@ import pytest
 import torch
 from torch import nn
 
-from runtime.errors import TrainingError
 from tests.training.runs import scene_data, train
 from training.checkpoint import load_checkpoint
+from training.errors import TrainingError
 from training.loop import Trainer
 from training.state import CHECKPOINT_FILE, load_state
 from training.weight_average import WeightAverage

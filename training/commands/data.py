@@ -7,10 +7,11 @@ from typing import Annotated
 import typer
 from rich.progress import track
 
-from runtime.errors import DataError, InputError
+from runtime.errors import InputError
 from training.checkpoint import save_checkpoint
 from training.commands.console import app, console
 from training.data.augmentation import parse_size
+from training.errors import DataError
 from training.networks import FAMILIES
 from training.options import resolve
 from training.system import family_system

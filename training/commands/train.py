@@ -9,6 +9,7 @@ from rich.table import Table
 
 from training.commands.console import app, console
 from training.commands.parameters import options_of, parameter, use_parameters
+from training.networks import FAMILIES
 from training.options import LoopOptions, resolve
 from training.run import create_system, open_run
 from training.state import CHECKPOINT_FILE
@@ -63,3 +64,7 @@ def add_family(family: str) -> None:
     use_parameters(command, parameters)
     example = f"Example: python -m training {family} {next(iter(module.PRESETS))} --data scenes -o runs/{family}"
     app.command(family, help=f"Train {family}. Presets: {presets}.\n\n{example}")(command)
+
+
+for _family in FAMILIES:
+    add_family(_family)

@@ -1,9 +1,12 @@
 """Data sets, and the order in which a run sees them."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 from torch.utils.data import Sampler
+
+from runtime.errors import Pix2rtError
 
 Draw = tuple[int, int]  # epoch and index: what a data set needs to give the same augmented item again
 
@@ -36,6 +39,18 @@ class ResumableBatches(Sampler[list[Draw]]):
             order = np.random.default_rng([self.seed, epoch]).permutation(self.length)
             start = position * together + self.rank * self.batch_size
             yield [(epoch, int(order[k % self.length])) for k in range(start, start + self.batch_size)]
+
+
+@contextmanager
+def errors_of_loaders() -> Iterator[None]:
+    """Give an error of ours that a loader process met its own message back; torch puts its traceback in front."""
+    try:
+        yield
+    except Pix2rtError as error:
+        message = str(error)
+        if "Traceback" not in message:
+            raise
+        raise type(error)(message.rpartition("Error: ")[2].strip()) from error
 
 
 def steps_per_epoch(length: int, batch_size: int) -> int:

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.errors import DataError
 from training.data.images import resize_map, resize_photo
+from training.errors import DataError
 
 Array = NDArray[Any]
 

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.errors import DataError
+from training.errors import DataError
 
 Hole = NDArray[np.uint8]
 

@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from runtime.engines.labels import LabelSpec
-from runtime.errors import DataError, InputError
+from runtime.errors import InputError
+from training.errors import DataError
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 

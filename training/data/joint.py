@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from runtime.errors import DataError
 from training.data import Draw, images
 from training.data.images import read_photo, resize_photo
 from training.data.sketches import STYLES
+from training.errors import DataError
 
 _LINES_AT = 2  # sketches are drawn this many times larger: their lines are then about one pixel wide
 

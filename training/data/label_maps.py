@@ -18,11 +18,11 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from runtime.errors import DataError
 from training.class_tables import class_table
 from training.data import Draw
 from training.data.augmentation import Augmentation
 from training.data.images import list_images, read_map, read_photo, require_folder
+from training.errors import DataError
 
 _ENDING = re.compile(r"_(gtFine_labelIds|gtFine_instanceIds|gtCoarse_labelIds|gtCoarse_instanceIds|leftImg8bit)$")
 

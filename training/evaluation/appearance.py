@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 from skimage.color import rgb2lab
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from runtime.errors import DataError
+from training.errors import DataError
 from training.evaluation.figures import Measure
 from training.system import HeldOut
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 from skimage.metrics import structural_similarity
 
-from runtime.errors import DataError
 from training.checkpoint import Checkpoint
+from training.errors import DataError
 from training.evaluation.features import FeatureDistance
 from training.evaluation.onnx_network import OnnxNetwork
 from training.system import HeldOut

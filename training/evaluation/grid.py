@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from runtime.errors import DataError
 from runtime.files import atomic_path
 from training.data.images import list_images, read_photo
+from training.errors import DataError
 
 _CELL_HEIGHT = 192
 _GAP = 4

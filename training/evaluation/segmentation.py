@@ -7,9 +7,10 @@ from numpy.typing import NDArray
 from sklearn.metrics import confusion_matrix
 
 from runtime.engines.labels import LabelSpec
-from runtime.errors import DataError, InputError
+from runtime.errors import InputError
 from training.class_tables import CITYSCAPES, CITYSCAPES_TRAIN_IDS, ignored_classes
 from training.data.images import resize_map
+from training.errors import DataError
 from training.evaluation.figures import Measure
 from training.evaluation.onnx_network import OnnxNetwork, resize_scores
 from training.system import HeldOut

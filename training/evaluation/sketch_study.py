@@ -3,11 +3,11 @@
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from runtime.errors import DataError
 from runtime.files import atomic_path
 from training.checkpoint import Checkpoint
 from training.data.photo_folder import write_pair
 from training.data.poor_sketches import QUALITIES
+from training.errors import DataError
 from training.evaluation.evaluate import Progress, Report, evaluate, held_out_items
 from training.evaluation.figures import Measure, legend, markdown_table, occurring
 from training.evaluation.grid import write_grid

@@ -4,8 +4,8 @@ The names in a file of NVIDIA's pix2pixHD and in one of junyanz' pytorch-CycleGA
 network is one chain of layers. What separates them:
 
 - nested levels (`model.model…`) are a U-Net, `model1_1…` a local enhancer;
-- only junyanz' files have BatchNorm's weights, convolutions without bias, dropout within blocks, bilinear upsampling,
-  or another number of output channels than 3;
+- only junyanz' files have convolutions without bias, dropout within blocks, or bilinear upsampling;
+- only pix2pixHD's have BatchNorm after a convolution with a bias;
 - junyanz' ResNets halve the image twice, always; pix2pixHD's four times by default;
 - options files name `netG`; flags that only pix2pixHD has, speak for it.
 
@@ -14,17 +14,18 @@ image, and 1 channel is a grey image: both are read as pix2pix. With any other i
 options is needed, `--family` has to say.
 """
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
 from torch import Tensor
 
-from runtime.errors import CheckpointError
 from training.checkpoint import Checkpoint
+from training.errors import CheckpointError
 from training.imports import junyanz_pix2pix, nvidia_pix2pixhd
-from training.imports.junyanz_pix2pix import has_resnet_dropout, is_unet, norm_of, read_state, resnet_counts
+from training.imports.junyanz_pix2pix import has_resnet_dropout, is_unet, norm_of, resnet_counts
+from training.imports.networks_in_file import read_network
 from training.imports.options_file import read_options
-from training.networks.pix2pixhd import IMAGE_NC
 
 FAMILIES = ("pix2pix", "pix2pixhd")
 _FLAGS = {
@@ -49,6 +50,7 @@ def import_checkpoint(
     label_nc: int | None = None,
     use_edges: bool | None = None,
     use_dropout: bool | None = None,
+    key: str | None = None,
 ) -> Checkpoint:
     """Read the files of one training run of either project; the arguments are those of its own importer.
 
@@ -62,6 +64,7 @@ def import_checkpoint(
         label_nc: of pix2pixHD.
         use_edges: of pix2pixHD.
         use_dropout: of pix2pix.
+        key: which network of `generator`, where that file holds several.
 
     Raises:
         MissingFileError: a file is not there.
@@ -71,13 +74,13 @@ def import_checkpoint(
     given = {name: value for name, value in of_pix2pixhd.items() if value is not None}
     if family is None:
         speaks = "pix2pixhd" if given else "pix2pix" if use_dropout is not None else None
-        family = detect_family(generator, opt, speaks)
+        family = detect_family(generator, opt, speaks, key)
     if family not in FAMILIES:
         raise CheckpointError(f"--family {family!r} is not one of {', '.join(FAMILIES)}")
     if family == "pix2pix":
         _refuse(given, generator, "pix2pix", "pix2pixHD")
         return junyanz_pix2pix.import_checkpoint(
-            generator, discriminator=discriminator, opt=opt, use_dropout=use_dropout
+            generator, discriminator=discriminator, opt=opt, use_dropout=use_dropout, key=key
         )
     _refuse({} if use_dropout is None else {"use_dropout": 0}, generator, "pix2pixHD", "pix2pix")
     return nvidia_pix2pixhd.import_checkpoint(
@@ -88,28 +91,30 @@ def import_checkpoint(
         opt=opt,
         label_nc=label_nc,
         use_edges=use_edges,
+        key=key,
     )
 
 
-def detect_family(generator: Path, opt: Path | None = None, family_of_flags: str | None = None) -> str:
+def detect_family(
+    generator: Path, opt: Path | None = None, family_of_flags: str | None = None, key: str | None = None
+) -> str:
     """Find out, as this module's head says, whether a generator is "pix2pix" or "pix2pixhd".
 
     Args:
         generator: `latest_net_G.pth`.
         opt: options file of the run.
         family_of_flags: the family that has the flags which were given.
+        key: which network of `generator`, where that file holds several.
 
     Raises:
         MissingFileError: a file is not there.
         CheckpointError: the generator cannot be read, or can be either.
     """
-    state = read_state(generator)
+    state = read_network(generator, "generator", key)
     if is_unet(state) or _only_pix2pix_has(state):
         return "pix2pix"
     front = state.get("model.1.weight")
-    if front is None or any(name.startswith("model1_") for name in state):
-        return "pix2pixhd"
-    if resnet_counts(state)[0] != _PIX2PIX_DOWNSAMPLINGS:
+    if front is None or any(name.startswith("model1_") for name in state) or _only_pix2pixhd_has(state):
         return "pix2pixhd"
     net = read_options(opt).get("netG", "") if opt else ""
     if net or family_of_flags:
@@ -124,13 +129,25 @@ def detect_family(generator: Path, opt: Path | None = None, family_of_flags: str
 
 
 def _only_pix2pix_has(state: Mapping[str, Tensor]) -> bool:
-    """Whether a chain of layers is none that pix2pixHD makes, or none that can be imported from it (BatchNorm)."""
+    """Whether a chain of layers is none that pix2pixHD makes."""
     if "model.1.weight" not in state or any(name.startswith("model1_") for name in state):
         return False
-    if norm_of(state) != "instance" or has_resnet_dropout(state):
-        return True
-    ends = [value for value in state.values() if value.ndim == 4 and value.shape[2:] == (7, 7)]
-    return len(ends) == 2 and ends[-1].shape[0] != IMAGE_NC
+    return has_resnet_dropout(state) or not _has_bias(state) or _is_bilinear(state)
+
+
+def _only_pix2pixhd_has(state: Mapping[str, Tensor]) -> bool:
+    """Whether a chain of layers is none that junyanz' project makes."""
+    return resnet_counts(state)[0] != _PIX2PIX_DOWNSAMPLINGS or (norm_of(state) == "batch" and _has_bias(state))
+
+
+def _has_bias(state: Mapping[str, Tensor]) -> bool:
+    return "model.1.bias" in state
+
+
+def _is_bilinear(state: Mapping[str, Tensor]) -> bool:
+    """Whether no layer's weights are laid out as a transposed convolution's: [wide, narrow, 3, 3]."""
+    chain = [v for name, v in state.items() if re.fullmatch(r"model\.\d+\.weight", name) and v.shape[2:] == (3, 3)]
+    return len(chain) > 1 and chain[-1].shape[0] < chain[-1].shape[1]
 
 
 def _refuse(given: Mapping[str, object], generator: Path, family: str, other: str) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from runtime.errors import CheckpointError
+from training.errors import CheckpointError
 from training.imports.renaming import rename_strict, shapes_of
 from training.networks.patchgan import PatchGAN, PixelGAN
 

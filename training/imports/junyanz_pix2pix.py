@@ -12,21 +12,14 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from runtime.errors import CheckpointError
 from training.checkpoint import Checkpoint
+from training.errors import CheckpointError
 from training.imports.junyanz_discriminator import read_discriminator
+from training.imports.networks_in_file import is_norm_weight, read_network
 from training.imports.options_file import Statement, agree, number, read_options, truth
-from training.imports.renaming import rename_strict, shapes_of
+from training.imports.renaming import absorb_biases, rename_strict, shapes_of
 from training.networks.pix2pix import Architecture, build
-from training.safe_load import load_state_dict_file
 
-_STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
-_GENERATORS = {
-    "unet_128": {"generator": "unet", "n_downsample": 7},
-    "unet_256": {"generator": "unet", "n_downsample": 8},
-    "resnet_6blocks": {"generator": "resnet", "n_blocks": 6},
-    "resnet_9blocks": {"generator": "resnet", "n_blocks": 9},
-}
 # Of any convolution of the U-Net but the last; of the ResNet's up to its residual blocks.
 _INNER_BIAS = re.compile(r"model\.model\.(0|1\..*)\.bias|model\.[147]\.bias|model\.\d+\.conv_block\.\d+\.bias")
 _UNDROPPED = 4  # a U-Net of n levels drops in the n − 5 decoder blocks that follow the innermost
@@ -38,6 +31,7 @@ def import_checkpoint(
     discriminator: Path | None = None,
     opt: Path | None = None,
     use_dropout: bool | None = None,
+    key: str | None = None,
 ) -> Checkpoint:
     """Read the files of one pix2pix training run of that project; the generators of its CycleGAN fit as well.
 
@@ -46,12 +40,13 @@ def import_checkpoint(
         discriminator: `latest_net_D.pth`, kept as networks["discriminator"] for fine-tuning.
         opt: `train_opt.txt` or `opt.txt`; checked against the files.
         use_dropout: whether the network was trained with dropout, which a U-Net's file does not say.
+        key: which network of `generator`, where that file holds several.
 
     Raises:
         MissingFileError: a file is not there.
         CheckpointError: a file is damaged or of another network, or files and flags contradict each other.
     """
-    state = read_state(generator)
+    state = read_network(generator, "generator", key)
     said = _unet_statements(state, generator) if is_unet(state) else _resnet_statements(state, generator)
     said.append(Statement(str(generator), "norm", norm_of(state)))
     if use_dropout is not None:
@@ -61,28 +56,12 @@ def import_checkpoint(
     networks = {"generator": _translate(state, architecture, generator)}
     if discriminator:
         seen = (architecture.input_nc + architecture.output_nc, architecture.output_nc)
-        networks["discriminator"] = read_discriminator(discriminator, read_state(discriminator), seen)
+        networks["discriminator"] = read_discriminator(
+            discriminator, read_network(discriminator, "discriminator"), seen
+        )
     imported = Checkpoint("pix2pix", architecture, networks)
     imported.build()
     return imported
-
-
-def read_state(path: Path) -> dict[str, Tensor]:
-    """State dict in float32 with that project's names, without DataParallel's prefix.
-
-    InstanceNorm kept running statistics before torch 0.4, which neither training nor test used: they are left out.
-
-    Raises:
-        MissingFileError: no such file.
-        CheckpointError: it is damaged or no state dict.
-    """
-    state = {name.removeprefix("module."): value for name, value in load_state_dict_file(path).items()}
-    if not any(map(_is_norm_weight, state.items())):
-        state = {name: value for name, value in state.items() if name.rpartition(".")[2] not in _STATISTICS}
-    for name, value in state.items():
-        if not value.is_floating_point() and not name.endswith("num_batches_tracked"):
-            raise CheckpointError(f"{path}: {name} is {value.dtype}, expected floating-point weights")
-    return {name: value.float() for name, value in state.items()}
 
 
 def is_unet(state: Mapping[str, Tensor]) -> bool:
@@ -92,7 +71,7 @@ def is_unet(state: Mapping[str, Tensor]) -> bool:
 
 def norm_of(state: Mapping[str, Tensor]) -> str:
     """BatchNorm has weights; else convolutions with biases belong to InstanceNorm, those without to none."""
-    if any(map(_is_norm_weight, state.items())):
+    if any(map(is_norm_weight, state.items())):
         return "batch"
     return "instance" if any(map(_INNER_BIAS.fullmatch, state)) else "none"
 
@@ -110,14 +89,22 @@ def statements_of(options: Mapping[str, str], source: str) -> list[Statement]:
     if "no_dropout" in options:
         found["use_dropout"] = not truth(options, "no_dropout", source)
     if "netG" in options:
-        if options["netG"] not in _GENERATORS:
-            raise CheckpointError(f"{source}: netG is {options['netG']!r}, expected one of {', '.join(_GENERATORS)}")
-        found |= _GENERATORS[options["netG"]]
+        found |= _shape_of(options["netG"], source)
     return [Statement(source, field, value) for field, value in found.items()]
 
 
-def _is_norm_weight(item: tuple[str, Tensor]) -> bool:
-    return item[0].endswith(".weight") and item[1].ndim == 1
+def _shape_of(net: str, source: str) -> dict[str, object]:
+    """What a name such as "unet_256" or "resnet_9blocks" says; other sizes than that project's own are users'."""
+    unet = re.fullmatch(r"unet_(\d{1,5})", net, re.ASCII)
+    resnet = re.fullmatch(r"resnet_(\d{1,2})blocks", net, re.ASCII)
+    if unet and int(unet[1]).bit_count() == 1:
+        return {"generator": "unet", "n_downsample": int(unet[1]).bit_length() - 1}
+    if resnet:
+        return {"generator": "resnet", "n_blocks": int(resnet[1])}
+    raise CheckpointError(
+        f"{source}: netG is {net!r}, expected unet_SIDE (unet_256) or resnet_NUMBERblocks (resnet_9blocks); "
+        "pix2pixHD's global and local go with --family pix2pixhd"
+    )
 
 
 def _convolution(state: Mapping[str, Tensor], name: str, kernel: int, path: Path) -> Tensor:
@@ -202,7 +189,7 @@ def _translate(state: dict[str, Tensor], architecture: Architecture, path: Path)
         elif architecture.norm == "none" and (name in unbiased or _INNER_BIAS.fullmatch(name)):
             complete[name] = torch.zeros(shape)  # where nothing normalises, these have no bias there
     if architecture.norm == "batch" and architecture.upsampling == "bilinear":
-        _absorb_biases(complete, ups)
+        absorb_biases(complete, ups)
     claim = f"{path} does not fit the pix2pix generator that its entries suggest ({architecture})"
     return rename_strict(complete, own, foreign_name, claim)
 
@@ -212,17 +199,6 @@ def _upsampling_convs(architecture: Architecture) -> list[str]:
     first = 4 + 3 * architecture.n_downsample + architecture.n_blocks
     offset, step = (2, 5) if architecture.upsampling == "bilinear" else (0, 3)
     return [f"model.{first + offset + step * index}" for index in range(architecture.n_downsample)]
-
-
-def _absorb_biases(state: dict[str, Tensor], convolutions: list[str]) -> None:
-    """Move each bias before a BatchNorm into its running mean: x + b − mean = x − (mean − b).
-
-    The convolutions of the upsampling variant have one, ours before a BatchNorm have none.
-    """
-    moves = {f"{conv}.bias": f"model.{int(conv.split('.')[1]) + 1}.running_mean" for conv in convolutions}
-    if all(bias in state and mean in state and state[bias].shape == state[mean].shape for bias, mean in moves.items()):
-        for bias, mean in moves.items():
-            state[mean] = state[mean] - state.pop(bias)
 
 
 def _level(level: int) -> str:

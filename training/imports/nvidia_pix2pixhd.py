@@ -1,7 +1,7 @@
 """Checkpoints of NVIDIA's pix2pixHD: `{epoch}_net_{G|E|D}.pth`, `opt.txt`, `features_clustered_010.npy`.
 
 The architecture is read from key names and shapes. What those leave open, how the generator's input channels divide
-into classes, edges and features, comes from the other files and from flags; see `_divide_channels`.
+into classes, edges and features, comes from the other files and from flags; see `training/imports/channels.py`.
 """
 
 import re
@@ -9,22 +9,19 @@ from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
-from runtime.engines.labels import MAX_CLASSES
-from runtime.errors import CheckpointError
 from training.checkpoint import Checkpoint
 from training.class_tables import class_table
+from training.errors import CheckpointError
+from training.imports.channels import RGB, divide_channels
+from training.imports.networks_in_file import is_norm_weight, read_network
 from training.imports.options_file import Statement, agree, read_options, statements_of
-from training.imports.pix2pixhd_files import read_discriminator, read_network, read_styles
-from training.imports.renaming import rename_strict, shapes_of
+from training.imports.pix2pixhd_files import read_discriminator, read_styles
+from training.imports.renaming import absorb_biases, previous_layer, rename_strict, shapes_of
 from training.networks.patchgan import discriminator_settings
-from training.networks.pix2pixhd import IMAGE_NC, Architecture, Encoder, Generator
-
-# The two readings that pix2pixHD's own instructions produce: its default options (Cityscapes with instance maps, as the
-# released label2city), and RGB input. They win where nothing else was said; every other file needs a word.
-_DEFAULT_READINGS = ((35, True), (0, False))
-_READING = ("label_nc", "use_edges")
+from training.networks.pix2pixhd import Architecture, Encoder, Generator
 
 
 def import_checkpoint(
@@ -36,6 +33,7 @@ def import_checkpoint(
     opt: Path | None = None,
     label_nc: int | None = None,
     use_edges: bool | None = None,
+    key: str | None = None,
 ) -> Checkpoint:
     """Read the files of one pix2pixHD training run.
 
@@ -45,16 +43,17 @@ def import_checkpoint(
         discriminator: `latest_net_D.pth`, kept as networks["discriminator"] for fine-tuning.
         styles: `features_clustered_010.npy`, K-means centres of the features per class.
         opt: `opt.txt`; checked against the files, and decides what they leave open.
-        label_nc: classes of the label map, 0 for RGB input. With nothing said, 36 condition channels are read as 35
-            classes and edges, 3 as RGB; any other number is ambiguous.
+        label_nc: classes of the label map, 0 for an image. With nothing said, 36 condition channels are read as 35
+            classes and edges, 3 as RGB, 1 as a grey image; any other number is ambiguous.
         use_edges: whether one input channel is the instance boundary map.
+        key: which network of `generator`, where that file holds several.
 
     Raises:
         MissingFileError: a file is not there.
         CheckpointError: a file is damaged or of another network, files and flags contradict each other, or the division
             of the input channels is open (the message lists the possibilities).
     """
-    generator_state = read_network(generator, "generator")
+    generator_state = read_network(generator, "generator", key)
     encoder_state = read_network(encoder, "encoder") if encoder else None
     said = _generator_statements(generator_state, generator)
     said += _encoder_statements(encoder_state, encoder) if encoder_state and encoder else []
@@ -81,7 +80,9 @@ def import_checkpoint(
 
 def _trunk_counts(state: Mapping[str, Tensor]) -> tuple[int, int]:
     """(stride-2 convolutions, residual blocks) of the layers "model.*"; each stride-2 convolution has its transpose."""
-    resampling = [n for n, v in state.items() if re.fullmatch(r"model\.\d+\.weight", n) and v.shape[2:] != (7, 7)]
+    resampling = [
+        n for n, v in state.items() if re.fullmatch(r"model\.\d+\.weight", n) and v.ndim != 1 and v.shape[2:] != (7, 7)
+    ]
     blocks = {n.split(".")[1] for n in state if re.fullmatch(r"model\.\d+\.conv_block\.\d+\.weight", n)}
     return (len(resampling) + 1) // 2, len(blocks)
 
@@ -100,6 +101,7 @@ def _require_front(state: Mapping[str, Tensor], path: Path, what: str) -> Tensor
 
 def _generator_statements(state: Mapping[str, Tensor], path: Path) -> list[Statement]:
     width = _require_front(state, path, "generator").shape[0]
+    ends = [value for name, value in state.items() if name.endswith(".weight") and value.shape[2:] == (7, 7)]
     enhancers = {int(match[1]) for name in state if (match := re.match(r"model(\d{1,9})_1\.", name))}
     n_downsample, n_blocks = _trunk_counts(state)
     found = {
@@ -107,7 +109,10 @@ def _generator_statements(state: Mapping[str, Tensor], path: Path) -> list[State
         "n_downsample": n_downsample,
         "n_blocks": n_blocks,
         "ngf": width >> len(enhancers),
+        "norm": _norm_of(state),
     }
+    if len(ends) > 1:
+        found["output_nc"] = ends[-1].shape[0]
     if enhancers:
         blocks = {name.split(".")[1] for name in state if re.match(r"model1_2\.\d+\.conv_block\.", name)}
         found["n_blocks_local"] = len(blocks)
@@ -124,10 +129,20 @@ def _encoder_statements(state: Mapping[str, Tensor], path: Path) -> list[Stateme
             f"(model.{4 + 6 * n_downsample} in place of model.{5 + 6 * n_downsample}): its feature map is smaller "
             "than the image, which these networks cannot reproduce; train the encoder again with the present pix2pixHD"
         )
-    if last not in state or state[last].ndim != 4 or n_blocks or front.shape[1] != IMAGE_NC:
+    if last not in state or state[last].ndim != 4 or n_blocks:
         raise CheckpointError(f"{path} is no pix2pixHD encoder; give the file named …_net_E.pth")
-    found = {"feat_num": state[last].shape[0], "nef": front.shape[0], "n_downsample_encoder": n_downsample}
+    found = {
+        "feat_num": state[last].shape[0],
+        "nef": front.shape[0],
+        "n_downsample_encoder": n_downsample,
+        "output_nc": front.shape[1],  # it sees the images that the generator makes
+        "norm": _norm_of(state),
+    }
     return [Statement(str(path), field, value) for field, value in found.items()]
+
+
+def _norm_of(state: Mapping[str, Tensor]) -> str:
+    return "batch" if any(map(is_norm_weight, state.items())) else "instance"
 
 
 def _flag_statements(label_nc: int | None, use_edges: bool | None) -> list[Statement]:
@@ -137,8 +152,8 @@ def _flag_statements(label_nc: int | None, use_edges: bool | None) -> list[State
 
 def _discriminator_statements(state: Mapping[str, Tensor], path: Path) -> list[Statement]:
     found = discriminator_settings(state)
-    condition_nc = found.pop("input_nc") - IMAGE_NC  # it sees classes and edges, never features
-    return [Statement(str(path), field, value) for field, value in (found | {"condition_nc": condition_nc}).items()]
+    seen_nc = found.pop("input_nc")  # of classes and edges, never of features, and of the image
+    return [Statement(str(path), field, value) for field, value in (found | {"seen_nc": seen_nc}).items()]
 
 
 def _refuse_features(said: list[Statement], path: Path) -> None:
@@ -153,56 +168,36 @@ def _refuse_features(said: list[Statement], path: Path) -> None:
 def _architecture(said: list[Statement], input_nc: int, path: Path) -> Architecture:
     known = agree(said)
     feat_num = known["feat_num"].value if "feat_num" in known else 0
+    condition_nc = input_nc - feat_num
     source = f"{path} ({input_nc} input channels, {feat_num} of them features)"
-    known = agree([*said, Statement(source, "condition_nc", input_nc - feat_num)])
-    label_nc, use_edges = _divide_channels(known)
+    if {"output_nc", "seen_nc"} <= known.keys():  # the discriminator saw condition and image
+        seen = known["seen_nc"]
+        judged = Statement(seen.source, "condition_nc", seen.value - known["output_nc"].value)
+        agree([judged, Statement(source, "condition_nc", condition_nc)])
+    reading = divide_channels(condition_nc, known, source)
     shape = {field.name: known[field.name].value for field in fields(Architecture) if field.name in known}
     try:
-        return Architecture(**(shape | {"label_nc": label_nc, "use_edges": use_edges}))
+        return Architecture(**(shape | reading._asdict() | ({"image_nc": RGB} if reading.label_nc else {})))
     except ValueError as error:
         raise CheckpointError(f"{path}: {error}") from error
-
-
-def _divide_channels(known: Mapping[str, Statement]) -> tuple[int, bool]:
-    """(label_nc, use_edges) of the channels that are not features."""
-    source, _, condition_nc = known["condition_nc"]
-    possible = [
-        (label_nc, use_edges)
-        for use_edges in (True, False)
-        for label_nc in (condition_nc - use_edges, 0)
-        if (label_nc or IMAGE_NC) + use_edges == condition_nc and 0 <= label_nc <= MAX_CLASSES
-    ]
-    said = [known[field] for field in ("label_nc", "use_edges") if field in known]
-    fitting = [reading for reading in possible if all(reading[_READING.index(s.field)] == s.value for s in said)]
-    preferred = [reading for reading in _DEFAULT_READINGS if reading in fitting]
-    if len(fitting) == 1 or preferred:
-        return (preferred or fitting)[0]
-    listed = "\n  ".join(_describe(*reading) for reading in fitting or possible) or "nothing that pix2pixHD makes"
-    contrary = "".join(f"; {s.field} is {s.value} according to {s.source}" for s in said)
-    raise CheckpointError(
-        f"{source}: the {condition_nc} channels that are not features can be\n  {listed}\n"
-        + (
-            f"none of these fits{contrary}"
-            if not fitting
-            else f"say which, with these flags or the run's opt.txt{contrary}"
-        )
-    )
-
-
-def _describe(label_nc: int, use_edges: bool) -> str:
-    condition = f"{label_nc} classes" if label_nc else "an RGB image"
-    edges = "the instance edge map" if use_edges else "no edge map"
-    return f"{condition} and {edges}: --label-nc {label_nc} --{'' if use_edges else 'no-'}edges"
 
 
 def _translate(
     state: Mapping[str, Tensor], network: type[Generator | Encoder], architecture: Architecture, path: Path
 ) -> dict[str, Tensor]:
     what = network.__name__.lower()
+    own = shapes_of(lambda: network(architecture))
+    foreign = {name: _foreign_name(name, architecture) for name in own}
+    complete = dict(state)
+    for name, foreign_name in foreign.items():
+        if name.endswith("num_batches_tracked"):  # torch wrote none before 0.4.1; inference does not look at it
+            complete.setdefault(foreign_name, torch.zeros(own[name].shape))
+    norms = [name.removesuffix(".running_mean") for name in foreign.values() if name.endswith(".running_mean")]
+    absorb_biases(complete, map(previous_layer, norms))  # convolutions there have one before a BatchNorm, too
     return rename_strict(
-        state,
-        shapes_of(lambda: network(architecture)),
-        lambda name: _foreign_name(name, architecture),
+        complete,
+        own,
+        foreign.__getitem__,
         f"{path} does not fit the pix2pixHD {what} that its entries suggest ({architecture})",
     )
 

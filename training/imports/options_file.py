@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from runtime.errors import CheckpointError
 from runtime.files import require_file
+from training.errors import CheckpointError
 
 _FEATURE_SWITCHES = ("instance_feat", "label_feat", "load_features")
 _ANY_GENERATOR = {
@@ -13,6 +13,7 @@ _ANY_GENERATOR = {
     "n_blocks_global": "n_blocks",
     "ngf": "ngf",
     "label_nc": "label_nc",
+    "output_nc": "output_nc",
 }
 _LOCAL_GENERATOR = {"n_local_enhancers": "n_enhancers", "n_blocks_local": "n_blocks_local"}
 _ENCODER = {"nef": "nef", "n_downsample_E": "n_downsample_encoder"}
@@ -97,5 +98,9 @@ def statements_of(options: Mapping[str, str], source: str) -> list[Statement]:
         said.append(Statement(source, "feat_num", 0))
     if "no_instance" in options:
         said.append(Statement(source, "use_edges", not truth(options, "no_instance", source)))
+    if options.get("label_nc") == "0":
+        fields["input_nc"] = "image_nc"
+    if "norm" in options:
+        said.append(Statement(source, "norm", options["norm"]))
     said += [Statement(source, field, number(options, key, source)) for key, field in fields.items() if key in options]
     return said

@@ -1,4 +1,4 @@
-"""The files that a pix2pixHD run leaves, each read on its own: state dicts, discriminator, style clusters."""
+"""The files that a pix2pixHD run leaves beside its generator: discriminator and style clusters."""
 
 import re
 from pathlib import Path
@@ -7,34 +7,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from runtime.errors import CheckpointError
 from training.checkpoint import load_strict
+from training.errors import CheckpointError
+from training.imports.networks_in_file import is_norm_weight, read_network
 from training.networks.patchgan import MultiScaleDiscriminator, discriminator_settings
-from training.safe_load import load_pickled_dict, load_state_dict_file
-
-_STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
-
-
-def read_network(path: Path, what: str) -> dict[str, Tensor]:
-    """State dict in float32 with pix2pixHD's names, without DataParallel's prefix.
-
-    InstanceNorm kept running statistics before torch 0.4, which neither training nor test used: they are left out.
-
-    Raises:
-        MissingFileError: no such file.
-        CheckpointError: it is damaged, no state dict, or its normalisation has weights (batch normalisation).
-    """
-    state = {name.removeprefix("module."): value for name, value in load_state_dict_file(path).items()}
-    state = {name: value for name, value in state.items() if name.rpartition(".")[2] not in _STATISTICS}
-    for name, value in state.items():
-        if not value.is_floating_point():
-            raise CheckpointError(f"{path}: {name} is {value.dtype}, expected floating-point weights")
-        if name.endswith(".weight") and value.ndim == 1:
-            raise CheckpointError(
-                f"{path}: the {what} has normalisation layers with weights ({name}): it was trained with --norm batch; "
-                "only pix2pixHD's default, instance normalisation, can be imported"
-            )
-    return {name: value.float() for name, value in state.items()}
+from training.safe_load import load_pickled_dict
 
 
 def read_discriminator(path: Path) -> dict[str, Tensor]:
@@ -46,6 +23,11 @@ def read_discriminator(path: Path) -> dict[str, Tensor]:
     """
     found = {}
     for name, value in read_network(path, "discriminator").items():
+        if is_norm_weight((name, value)):
+            raise CheckpointError(
+                f"{path}: the discriminator has normalisation layers with weights ({name}): it was trained with --norm "
+                "batch; only one with pix2pixHD's default, instance normalisation, can be fine-tuned; leave it out"
+            )
         # One module a layer if trained with feature matching, else one sequence: conv, act, then conv, norm, act, …
         layered = re.fullmatch(r"scale(\d{1,4})_layer(\d{1,4})\.0\.(weight|bias)", name)
         flat = re.fullmatch(r"layer(\d{1,4})\.(\d{1,4})\.(weight|bias)", name)

@@ -1,11 +1,11 @@
 """Another project's names of parameters → ours, all of them or none."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import torch
 from torch import Tensor, nn
 
-from runtime.errors import CheckpointError
+from training.errors import CheckpointError
 
 _SHOWN = 12
 
@@ -14,6 +14,31 @@ def shapes_of(build: Callable[[], nn.Module]) -> dict[str, Tensor]:
     """The state dict of the network that `build` makes, without values: no file's numbers can ask for memory."""
     with torch.device("meta"):
         return build().state_dict()
+
+
+def absorb_biases(state: dict[str, Tensor], convolutions: Iterable[str]) -> None:
+    """Move, in place, each bias before a BatchNorm into its running mean: x + b − mean = x − (mean − b).
+
+    Some networks of others have one there, ours have none. Nothing is moved unless all can be.
+
+    Args:
+        state: under the other project's names, which end in the layer's number in its sequence.
+        convolutions: the names of those that a BatchNorm follows.
+    """
+    moves = {f"{conv}.bias": f"{_neighbour(conv, 1)}.running_mean" for conv in convolutions}
+    if all(bias in state and mean in state and state[bias].shape == state[mean].shape for bias, mean in moves.items()):
+        for bias, mean in moves.items():
+            state[mean] = state[mean] - state.pop(bias)
+
+
+def previous_layer(name: str) -> str:
+    """The layer before `name` in its sequence."""
+    return _neighbour(name, -1)
+
+
+def _neighbour(name: str, step: int) -> str:
+    sequence, _, number = name.rpartition(".")
+    return f"{sequence}.{int(number) + step}"
 
 
 def rename_strict(

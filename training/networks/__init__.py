@@ -3,7 +3,7 @@
 import importlib
 from types import ModuleType
 
-from runtime.errors import CheckpointError
+from training.errors import CheckpointError
 
 FAMILIES = ("contextual_gan", "feature_network", "inpainting", "pix2pix", "pix2pixhd", "segmenter")
 

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from runtime.errors import CheckpointError
+from training.errors import CheckpointError
 from training.networks.layers import uses_bias
 from training.networks.normalization import norm_layer
 

@@ -10,10 +10,12 @@ from torch.utils.checkpoint import checkpoint
 
 from training.networks.layers import ResidualBlock, double, front, halve, to_image
 
-IMAGE_NC = 3
+NORMS = ("instance", "batch")
 # Bounds of what a file may ask for: far above any network in use, low enough that nobody's file fills the memory.
 _LIMITS = {
     "label_nc": 256,
+    "image_nc": 64,
+    "output_nc": 64,
     "feat_num": 256,
     "ngf": 1024,
     "n_downsample": 8,
@@ -30,7 +32,10 @@ class Architecture:
     """Everything that shapes the inference networks. Defaults are the paper's 1024×512 global generator.
 
     Attributes:
-        label_nc: classes of the label map; 0 where the input is an RGB image.
+        label_nc: classes of the label map; 0 where the input is an image.
+        image_nc: channels of that image; not used where there are classes.
+        output_nc: channels of the image that is made.
+        norm: of every convolution but the last: "instance", or "batch" in networks that others trained so.
         use_edges: whether the instance boundary map is an input channel.
         feat_num: channels of the instance features; 0 without an encoder.
         ngf: width of the front convolution at full resolution.
@@ -52,19 +57,31 @@ class Architecture:
     n_blocks_local: int = 3
     nef: int = 16
     n_downsample_encoder: int = 4
+    image_nc: int = 3
+    output_nc: int = 3
+    norm: str = "instance"
 
     def __post_init__(self) -> None:
         for name, limit in _LIMITS.items():
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= limit:
                 raise ValueError(f"architecture: {name} is {value!r}, expected an integer from 0 to {limit}")
-        if not isinstance(self.use_edges, bool) or min(self.ngf, self.nef) < 1:
-            raise ValueError("architecture: use_edges must be true or false, ngf and nef at least 1")
+        if not isinstance(self.use_edges, bool) or min(self.ngf, self.nef, self.image_nc, self.output_nc) < 1:
+            raise ValueError(
+                "architecture: use_edges must be true or false, ngf, nef, image_nc and output_nc at least 1"
+            )
+        if self.norm not in NORMS:
+            raise ValueError(f"architecture: norm is {self.norm!r}, expected {' or '.join(NORMS)}")
 
     @property
     def input_nc(self) -> int:
-        """Channels of the generator's input: [one-hot labels or RGB][edges][features]."""
-        return (self.label_nc or IMAGE_NC) + int(self.use_edges) + self.feat_num
+        """Channels of the generator's input: [one-hot labels or image][edges][features]."""
+        return self.condition_nc + self.feat_num
+
+    @property
+    def condition_nc(self) -> int:
+        """Those that the discriminators see as well: [one-hot labels or image][edges]."""
+        return (self.label_nc or self.image_nc) + int(self.use_edges)
 
     @property
     def size_multiple(self) -> int:
@@ -84,10 +101,10 @@ def build(architecture: Architecture) -> dict[str, nn.Module]:
 class LocalEnhancer(nn.Module):
     """G2: its front's features plus the coarser generator's last feature map, residual blocks, upsampling."""
 
-    def __init__(self, input_nc: int, ngf: int, n_blocks: int) -> None:
+    def __init__(self, input_nc: int, ngf: int, n_blocks: int, norm: str = "instance") -> None:
         super().__init__()
-        self.front = nn.Sequential(*front(input_nc, ngf), *halve(ngf))
-        self.blocks = nn.Sequential(*(ResidualBlock(2 * ngf) for _ in range(n_blocks)), *double(2 * ngf))
+        self.front = nn.Sequential(*front(input_nc, ngf, norm), *halve(ngf, norm))
+        self.blocks = nn.Sequential(*(ResidualBlock(2 * ngf, norm) for _ in range(n_blocks)), *double(2 * ngf, norm))
 
     def forward(self, x: Tensor, coarse: Tensor) -> Tensor:
         """Input [N, input_nc, H, W] and features [N, 2·ngf, H/2, W/2] → [N, ngf, H, W]."""
@@ -104,22 +121,22 @@ class Generator(nn.Module):
         super().__init__()
         a = architecture
         nc = a.ngf * 2**a.n_enhancers
-        layers = front(a.input_nc, nc)
+        layers = front(a.input_nc, nc, a.norm)
         for _ in range(a.n_downsample):
-            layers += halve(nc)
+            layers += halve(nc, a.norm)
             nc *= 2
-        layers += [ResidualBlock(nc) for _ in range(a.n_blocks)]
+        layers += [ResidualBlock(nc, a.norm) for _ in range(a.n_blocks)]
         for _ in range(a.n_downsample):
-            layers += double(nc)
+            layers += double(nc, a.norm)
             nc //= 2
         self.trunk = nn.Sequential(*layers)
         widths = [a.ngf * 2**level for level in reversed(range(a.n_enhancers))]
-        self.enhancers = nn.ModuleList(LocalEnhancer(a.input_nc, width, a.n_blocks_local) for width in widths)
-        self.head = to_image(a.ngf, IMAGE_NC)
+        self.enhancers = nn.ModuleList(LocalEnhancer(a.input_nc, width, a.n_blocks_local, a.norm) for width in widths)
+        self.head = to_image(a.ngf, a.output_nc)
         self.use_checkpointing = False
 
     def forward(self, x: Tensor) -> Tensor:
-        """Encoded labels [N, input_nc, H, W] → image [N, 3, H, W] in [−1, 1]."""
+        """Encoded labels [N, input_nc, H, W] → image [N, output_nc, H, W] in [−1, 1]."""
         pyramid = [x]
         for _ in self.enhancers:
             pyramid.append(F.avg_pool2d(pyramid[-1], 3, stride=2, padding=1, count_include_pad=False))
@@ -158,16 +175,16 @@ class Encoder(nn.Module):
 
     def __init__(self, architecture: Architecture) -> None:
         super().__init__()
-        nc = architecture.nef
-        layers = front(IMAGE_NC, nc)
-        for _ in range(architecture.n_downsample_encoder):
-            layers += halve(nc)
+        a, nc = architecture, architecture.nef
+        layers = front(a.output_nc, nc, a.norm)
+        for _ in range(a.n_downsample_encoder):
+            layers += halve(nc, a.norm)
             nc *= 2
-        for _ in range(architecture.n_downsample_encoder):
-            layers += double(nc)
+        for _ in range(a.n_downsample_encoder):
+            layers += double(nc, a.norm)
             nc //= 2
-        self.layers = nn.Sequential(*layers, *to_image(nc, architecture.feat_num))
+        self.layers = nn.Sequential(*layers, *to_image(nc, a.feat_num))
 
     def forward(self, image: Tensor) -> Tensor:
-        """Image [N, 3, H, W] in [−1, 1] → features [N, feat_num, H, W] in [−1, 1]."""
+        """Image [N, output_nc, H, W] in [−1, 1] → features [N, feat_num, H, W] in [−1, 1]."""
         return self.layers(image)

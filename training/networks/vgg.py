@@ -3,12 +3,9 @@
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from runtime.errors import CheckpointError
-from runtime.files import require_file
+from training.errors import CheckpointError
 from training.safe_load import load_state_dict_file
 
 # Channels of the convolutions up to relu5_1, each followed by a ReLU; 0 is a 2×2 max-pooling.
@@ -46,7 +43,7 @@ class VGG19Features(nn.Module):
         self.requires_grad_(False).eval()
 
     def _load(self, path: Path) -> None:
-        state = read_weights(path)
+        state = load_state_dict_file(path, "VGG19 weights")
         wanted = self.state_dict()
         missing = [name for name, value in wanted.items() if name not in state or state[name].shape != value.shape]
         if missing:
@@ -65,18 +62,3 @@ class VGG19Features(nn.Module):
             outputs.append(x)
             start = end
         return outputs
-
-
-def read_weights(path: Path) -> dict[str, Tensor]:
-    """A state dict file of torchvision, `.pth` or `.safetensors`.
-
-    Raises:
-        MissingFileError, CheckpointError: the file is not there, damaged or no state dict.
-    """
-    require_file(path, "VGG19 weights")
-    if path.suffix != ".safetensors":
-        return load_state_dict_file(path)
-    try:
-        return load_file(path)
-    except SafetensorError as error:
-        raise CheckpointError(f"{path} is not a safetensors file: {error}") from error

@@ -43,7 +43,7 @@ def test_the_file_is_what_the_library_makes(workplace):
 def test_the_other_direction_and_the_joint_image(workplace):
     common = (workplace / "e.onnx", workplace / "sketch.png", "--given", "photo", "--iterations", 5)
     assert run(*common, "-o", workplace / "out").exit_code == 0
-    made = SketchCompleter(workplace / "e.onnx").run(LINES, "photo", iterations=5)
+    made = SketchCompleter(workplace / "e.onnx").run(LINES, given="photo", iterations=5)
     np.testing.assert_array_equal(read(workplace / "out" / "sketch.png"), made)
     assert run(*common, "-o", workplace / "joint.png", "--joint").exit_code == 0
     np.testing.assert_array_equal(read(workplace / "joint.png"), np.concatenate([made, LINES], 1))
@@ -174,7 +174,7 @@ def test_conversions_are_said(workplace, mode, picture, said):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--given", "drawing"), "give sketch or photo"),
+        (("--given", "drawing"), "Invalid value for '--given'"),
         (("--iterations", 0), "iterations is 0"),
         (("--iterations", -3), "iterations is -3"),
         (("--learning-rate", "nan"), "learning_rate is nan"),

@@ -8,8 +8,8 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from runtime import Inpainter, __main__
-from runtime.bench.baseline import BaselineInpainter, BaselineTranslator
-from runtime.errors import EngineFormatError, ImageFileError
+from runtime.bench.runners import open_runner
+from runtime.errors import ImageFileError
 from runtime.media.mask_images import read_hole_mask
 from tests.runtime import tiny_inpainters, tiny_translators
 from tests.runtime.tiny_inpainters import SIZE, expected
@@ -157,7 +157,6 @@ def test_mistakes_exit_with_2_and_one_line(workplace):
             out,
         ),
         "marks every pixel of image as missing": (engine, photo, workplace / "all.png", "-o", out),
-        "strategy is 'tile'": (engine, photo, mask, "--strategy", "tile", "-o", out),
         "dilate is -1": (engine, photo, mask, "--dilate", "-1", "-o", out),
         "style is given, but this engine only completes": (engine, photo, mask, "--style", photo, "-o", out),
         "style is missing": (workplace / "style.onnx", photo, mask, "-o", out),
@@ -175,6 +174,13 @@ def test_mistakes_exit_with_2_and_one_line(workplace):
         assert message in result.stderr, (message, result.stderr)
         assert len(result.stderr.strip().splitlines()) == 1, result.stderr
     assert {path: path.read_bytes() for path in workplace.rglob("*") if path.is_file()} == before
+
+
+def test_a_strategy_that_does_not_exist(workplace):
+    result = run("inpaint", workplace / "e.onnx", workplace / "photo.png", "--strategy", "tile", "-o", workplace / "o")
+    assert result.exit_code == 2
+    assert "'--strategy'" in result.stderr
+    assert "'crop', 'resize', 'pad'" in result.stderr
 
 
 def test_several_masks_for_one_image(workplace):
@@ -214,12 +220,8 @@ def test_bench(workplace, image):
 
 def test_the_baseline_takes_and_gives_the_same(workplace):
     baseline = tiny_inpainters.baseline(workplace / "baseline.onnx")
-    completed = BaselineInpainter(baseline).run(PHOTO, MASK)
+    completed = open_runner(baseline).run(PHOTO, MASK)
     np.testing.assert_array_equal(completed, np.where(MASK[..., None] > 0, 127, PHOTO))  # 0 of [−1, 1]
-    with pytest.raises(EngineFormatError, match="is a baseline without a hole"):
-        BaselineInpainter(tiny_translators.baseline(workplace / "t.onnx"))
-    with pytest.raises(EngineFormatError, match="is a baseline with a hole; give it to BaselineInpainter"):
-        BaselineTranslator(baseline)
 
 
 def test_help_shows_examples():

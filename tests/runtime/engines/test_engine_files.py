@@ -77,7 +77,7 @@ HOSTILE = {
     "an endless number": (b"\xff" * 30, "longer than ten bytes"),
     "an unfinished number": (b"\x08\xff", "inside a number"),
     "no graph": (b"\x08\x0a", "no graph"),
-    "endless fields": (b"\x08\x0a" * 200_000, "more than 100000"),
+    "endless fields": (b"\x08\x0a" * 1_200_000, "more than 1000000"),
     "metadata that is no text": (bytes([14 << 3 | 2, 4, 1 << 3 | 2, 2, 0xFF, 0xFE]), "not text"),
     "an entry that overruns": (bytes([14 << 3 | 2, 2, 1 << 3 | 2, 9]) + bytes(20), "beyond the end"),
 }
@@ -134,8 +134,9 @@ def with_spec(path, engine, spec):
 def test_specifications_that_cannot_be_read(tmp_path, engine):
     document = json.loads(read_spec(engine).to_json())
     broken = {
-        "not JSON": "{",
-        "no format_version": "[]",
+        "no JSON object": "{",
+        "no JSON object .*a list": "[]",
+        "no format_version": "{}",
         "reads up to 1; upgrade pix2rt": json.dumps({**document, "format_version": 2}),
         "field 'kind' is missing": json.dumps({k: v for k, v in document.items() if k != "kind"}),
         "damaged specification": json.dumps({**document, "size_multiple": 0}),
@@ -180,8 +181,7 @@ TAMPERED = {
     "features at odds with the bank": _changed(SPEC, styles=TensorSpec("styles", "float32", (1, "K", 7))),
     "styles without instances": replace(SPEC, inputs=(SPEC.inputs[0], SPEC.inputs[2])),
     "styles of unknown length": _changed(SPEC, styles=TensorSpec("styles", "float32", (1, "K", "F"))),
-    "a tensor of petabytes": _changed(SPEC, styles=TensorSpec("styles", "float32", (1, 10**12, 2))),
-    "a negative size": _changed(SPEC, styles=TensorSpec("styles", "float32", (1, -3, 2))),
+    "a tensor of petabytes": _changed(SPEC, styles=TensorSpec("styles", "float32", (1, 2**31 - 1, 2))),
     "another output": replace(SPEC, outputs=(TensorSpec("photo", "uint8", (1, 16, 32, 3)),)),
     "an output of another shape": replace(SPEC, outputs=(TensorSpec("image", "uint8", (1, 16, 32, 4)),)),
 }
@@ -205,7 +205,6 @@ TAMPERED_TRANSLATORS = {
     "floats": _changed(TRANSLATOR, image=TensorSpec("image", "float32", (1, 16, 32, 3))),
     "other channels": _changed(TRANSLATOR, image=TensorSpec("image", "uint8", (1, 16, 32, 1))),
     "unknown channels": _changed(TRANSLATOR, image=TensorSpec("image", "uint8", (1, 16, 32, "C"))),
-    "negative channels": _changed(TRANSLATOR, image=TensorSpec("image", "uint8", (1, 16, 32, -3))),
     "another size": _changed(TRANSLATOR, image=TensorSpec("image", "uint8", (1, 16, 40, 3))),
     "a free size": replace(TRANSLATOR, size=None),
     "another output": replace(TRANSLATOR, outputs=(TensorSpec("image", "uint8", (1, 16, 32, 3)),)),

@@ -9,7 +9,7 @@ from hypothesis.extra import numpy as hnp
 
 from runtime.runners.holes import connected_holes, distance, group_boxes, opacity
 from runtime.runners.resampling import resample
-from runtime.runners.windows import Window, cut, paste
+from runtime.runners.windows import Window, cut, paste, plan_windows
 
 masks = hnp.arrays(np.bool_, st.tuples(st.integers(1, 20), st.integers(1, 20)))
 
@@ -100,3 +100,29 @@ def test_a_scaled_window_is_the_mean_of_what_it_shows(window, show_hole):
 
 def _noise(*shape, seed=0):
     return np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
+
+
+@pytest.mark.parametrize(("share", "is_missing"), [(7, False), (8, False), (9, True)])
+def test_a_scaled_pixel_is_missing_where_more_than_half_of_it_is(share, is_missing):
+    """Of 4×4 pixels under one of the engine; half of them are enough."""
+    hole = np.zeros((16, 16), np.bool_)
+    hole[4:8, 4:8] = (np.arange(16) < share).reshape(4, 4)
+    _, missing = cut(np.zeros((16, 16, 3), np.uint8), hole, Window(0, 0, 16, 16), (4, 4), show_hole=False)
+    assert missing[1, 1] == is_missing
+    assert missing.sum() == is_missing
+
+
+def test_holes_leave_an_eighth_of_a_window_as_context_on_every_side():
+    """Two holes share a window of 64 pixels where they fit into 48 of them, and a larger one gets a larger window."""
+
+    def windows(*holes):
+        mask = np.zeros((500, 500), np.bool_)
+        for top, left, bottom, right in holes:
+            mask[top:bottom, left:right] = True
+        return plan_windows(mask, (64, 64), "auto").windows
+
+    near, beyond = (200, 200, 204, 204), (240, 240, 248, 248)
+    assert [window.height for window in windows(near, beyond)] == [64]  # 200 to 248: 48
+    assert len(windows(near, (241, 241, 249, 249))) == 2
+    assert windows((200, 200, 248, 248))[0].height == 64
+    assert windows((200, 200, 249, 249))[0].height == 98  # so that the hole takes half of it

@@ -58,7 +58,7 @@ def test_both_directions(tiny):
     assert not mask[:, :SIDE].any()
     options = {"iterations": 200, "perceptual_weight": 0.0, **RATE}
     for image, given in ((SKETCH, "sketch"), (PHOTO, "photo")):
-        made = tiny.run(image, given, **options)
+        made = tiny.run(image, given=given, **options)
         assert made.shape == (SIDE, SIDE, 3)
         # Without the second loss the search ends at the mean colour of what was given.
         assert np.abs(made.astype(float) - image.mean((0, 1))).max() <= 1.5
@@ -151,7 +151,7 @@ def test_a_hint_steers_by_its_opacity_and_does_not_show(tiny, given):
         assert abs(made.mean() - expected) <= 1.5
         means.append(made.mean())
     assert means[0] > means[1] > means[2]
-    observed, weights = tiny.joint(image, given, hint=hint)
+    observed, weights = tiny.joint(image, given=given, hint=hint)
     first, second = (np.split(array, 2, 1) for array in (observed, weights))
     other = 1 if given == "sketch" else 0
     np.testing.assert_array_equal(first[1 - other], image)

@@ -142,9 +142,30 @@ def test_bad_photos(tmp_path):
     encoder = StyleEncoder(tiny_engines.style_encoder(tmp_path / "e.onnx"))
     photo = np.zeros((16, 32, 3), np.uint8)
     for bad in (photo[..., 0], photo.astype(np.float32), photo[:0], np.zeros((16, 32, 4), np.uint8), None, "photo"):
-        with pytest.raises(InputError, match=r"photo is .*uint8 \[H, W, 3\]"):
+        with pytest.raises(InputError, match=r"photo (is|has) .*uint8 \[H, W, 3\]"):
             encoder.run(bad, IDS)
     with pytest.raises(InputError, match=r"regions has shape \[8, 32\], expected \[16, 32\] as photo has"):
         encoder.run(photo, IDS[:8])
     with pytest.raises(InputError, match="photo is H×W = 8×32"):
         encoder.run(photo[:8], IDS[:8])
+
+
+def test_a_style_goes_with_the_id_and_not_with_its_place_in_the_map(synthesizer):
+    """An instance of a smaller id comes: every other one keeps the style that its seed and id give it."""
+    before = [codes(synthesizer, seed=seed) for seed in range(20)]
+    ids = IDS.copy()
+    ids[8:, :8] = 1  # in the sky, which has no styles
+    assert [codes(synthesizer, ids=ids, seed=seed) for seed in range(20)] == before
+
+
+def test_batches_of_photos(tmp_path):
+    encoder = StyleEncoder(tiny_engines.style_encoder(tmp_path / "e.onnx"))
+    photos = np.random.default_rng(0).integers(0, 256, (3, *LABELS.shape, 3), np.uint8)
+    together = encoder.run(photos, np.stack([IDS, IDS.T.reshape(IDS.shape), IDS]))
+    for index, styles in enumerate(together):
+        alone = encoder.run(photos[index], IDS if index != 1 else IDS.T.reshape(IDS.shape))
+        assert styles.keys() == alone.keys()
+        for region, feature in styles.items():
+            np.testing.assert_array_equal(feature, alone[region])
+    with pytest.raises(InputError, match=r"regions has shape \[16, 32\], expected \[3, 16, 32\] as photo has"):
+        encoder.run(photos, IDS)

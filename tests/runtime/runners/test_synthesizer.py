@@ -176,22 +176,26 @@ def test_devices_that_are_not_there(engines, device, error):
     if device == "cuda" and "CUDAExecutionProvider" in onnxruntime.get_available_providers():
         pytest.skip("this machine's onnxruntime has CUDA")
     with pytest.raises(
-        error, match=r"CPUExecutionProvider.*pip install onnxruntime-gpu" if device == "cuda" else "auto, cpu, cuda"
+        error, match=r"has no CUDA.*pip install onnxruntime-gpu" if device == "cuda" else "auto, cpu, cuda"
     ):
         Synthesizer(engines["plain"], device=device)
 
 
 @pytest.mark.filterwarnings("ignore:Specified provider")
-def test_cuda_that_is_listed_but_does_not_start_is_an_error(engines, monkeypatch):
-    """The CPU build told to claim CUDA: the session then has no CUDA provider, which must not pass silently."""
+def test_cuda_that_is_listed_but_does_not_start(engines, monkeypatch):
+    """The CPU build told to claim CUDA: who asks for it gets an error, "auto" the CPU and the reason."""
     onnxruntime = pytest.importorskip("onnxruntime")
     available = onnxruntime.get_available_providers()
     if "CUDAExecutionProvider" in available:
         pytest.skip("this machine's onnxruntime has CUDA")
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CUDAExecutionProvider", *available])
-    for device in ("cuda", "auto"):
-        with pytest.raises(DeviceError, match=r"cuda.*device='cpu'"):
-            Synthesizer(engines["plain"], device=device)
+    monkeypatch.setattr("runtime.engines.backends.onnx_runtime._is_installed", lambda name: True)
+    with pytest.raises(DeviceError, match=r"cuda.*device='cpu'"):
+        Synthesizer(engines["plain"], device="cuda")
+    found = Synthesizer(engines["plain"])
+    assert found.device == "cpu"
+    assert [reason.split(":")[0] for reason in found.skipped] == ["onnxruntime on cuda"]
+    assert "cannot start it" in found.skipped[0]
 
 
 @pytest.mark.parametrize("threads", [0, -1, 1.5, True, "2"])

@@ -2,13 +2,12 @@
 
 from pathlib import Path
 
-from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from runtime.errors import CheckpointError, TrainingError
 from runtime.files import require_file
-from training.checkpoint import METADATA_KEY, load_strict
-from training.networks.vgg import read_weights
+from training.checkpoint import is_checkpoint, load_strict
+from training.errors import CheckpointError, TrainingError
+from training.safe_load import load_state_dict_file
 from training.state import CHECKPOINT_FILE, read_initial
 
 _PREFIX = "features."  # torchvision's names of the convolutions
@@ -35,7 +34,7 @@ def load_features(source: str, network: nn.Module) -> None:
         )
     path = Path(source)
     path = path / CHECKPOINT_FILE if path.is_dir() else path
-    is_ours = _is_ours(require_file(path, "feature network"))
+    is_ours = is_checkpoint(require_file(path, "feature network"))
     state = read_initial(path, _FAMILY).networks["features"] if is_ours else _torchvision_state(path, network)
     try:
         load_strict(network, state, "features")
@@ -45,21 +44,11 @@ def load_features(source: str, network: nn.Module) -> None:
 
 
 def _torchvision_state(path: Path, network: nn.Module) -> dict[str, Tensor]:
-    state = read_weights(path)
+    state = load_state_dict_file(path)
     wanted = network.state_dict()
     layers = {name: value for name, value in state.items() if name.startswith(_PREFIX) and name in wanted}
     constants = {name: value for name, value in wanted.items() if not name.startswith(_PREFIX)}
     return layers | constants
-
-
-def _is_ours(path: Path) -> bool:
-    if path.suffix != ".safetensors":
-        return False
-    try:
-        with safe_open(path, framework="pt") as archive:
-            return METADATA_KEY in (archive.metadata() or {})
-    except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{path} is not a safetensors file: {error}") from error
 
 
 def _widths(network: nn.Module) -> str:

@@ -8,10 +8,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from runtime.errors import CheckpointError, InputError
+from runtime.errors import InputError
 from training.checkpoint import Checkpoint
 from training.data.augmentation import Augmentation, parse_size
 from training.data.label_maps import LabelMaps, find_samples
+from training.errors import CheckpointError
 from training.networks.label_encoding import instance_means
 from training.networks.layers import to_pixels, to_unit_range
 from training.system import HeldOut, inference_device
@@ -22,6 +23,7 @@ SETTINGS = {
     "size": "HEIGHTxWIDTH every item is brought to; default its own",
 }
 STYLES = ("encoded", "sampled")
+_RGB = 3
 
 
 def held_out(checkpoint: Checkpoint, data: Path, split: str, settings: Mapping[str, str]) -> Iterator[HeldOut]:
@@ -38,6 +40,10 @@ def held_out(checkpoint: Checkpoint, data: Path, split: str, settings: Mapping[s
     if styles not in STYLES:
         raise InputError(f"styles is {styles!r}, expected {' or '.join(STYLES)}")
     a = checkpoint.architecture
+    if (a.label_nc or a.image_nc, a.output_nc) != (a.label_nc or _RGB, _RGB):
+        raise InputError(
+            f"this network takes images of {a.image_nc} channels and makes ones of {a.output_nc}; only RGB is evaluated"
+        )
     device = inference_device()
     networks = {name: network.to(device) for name, network in checkpoint.build().items()}
     samples = find_samples(data, split, a.label_nc, a.use_edges or a.feat_num > 0)

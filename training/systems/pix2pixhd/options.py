@@ -44,7 +44,7 @@ class Options(WindowOptions):
     @property
     def architecture(self) -> Architecture:
         fields = Architecture.__dataclass_fields__
-        return Architecture(**{name: getattr(self, name) for name in fields})
+        return Architecture(**{name: getattr(self, name) for name in fields if hasattr(self, name)})
 
     @property
     def augmentation(self) -> Augmentation:

@@ -17,7 +17,7 @@ from training.losses import feature_matching_loss, gan_loss, perceptual_loss
 from training.networks.label_encoding import instance_edges, instance_means, one_hot
 from training.networks.layers import initialise, to_pixels, to_unit_range
 from training.networks.patchgan import MultiScaleDiscriminator
-from training.networks.pix2pixhd import IMAGE_NC, Architecture, Encoder, Generator
+from training.networks.pix2pixhd import Architecture, Encoder, Generator
 from training.networks.vgg import VGG19Features
 from training.state import read_initial
 from training.styles import fit_styles
@@ -61,8 +61,8 @@ class Pix2PixHD:
         self.dataset = LabelMaps(samples, a.label_nc, options.augmentation, options.seed)
         torch.manual_seed(options.seed)
         synthesis = Synthesis(a)
-        condition_nc = (a.label_nc or IMAGE_NC) + int(a.use_edges)
-        critic = MultiScaleDiscriminator(condition_nc + IMAGE_NC, options.ndf, options.n_layers, options.num_scales)
+        seen_nc = a.condition_nc + a.output_nc
+        critic = MultiScaleDiscriminator(seen_nc, options.ndf, options.n_layers, options.num_scales)
         self.roles: dict[str, nn.Module] = {"generator": synthesis, "discriminator": critic}
         for module in self.roles.values():
             initialise(module)

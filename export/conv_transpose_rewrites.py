@@ -1,25 +1,22 @@
-"""Faster forms of a U-Net's layers on a CPU: 4×4 convolutions of stride 2, down and up, and the levels of one pixel."""
+"""Faster forms in ONNX Runtime's CPU kernels of transposed convolutions with kernel 4 and stride 2."""
 
 from collections.abc import Callable
-from typing import cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from export.network_rewrites import inference_copy
-from training.networks.unet import UNet
 
 # Of a transposed convolution with kernel 4, stride 2, padding 1: output pixel 2i + a is the sum over two input pixels,
 # from i − 1 + a on, each times one of these rows of the kernel. With kernel 2, padding 0 it is input pixel i, row a.
 _TAPS: dict[tuple[int, int], tuple[tuple[int, ...], ...]] = {(4, 1): ((3, 1), (2, 0)), (2, 0): ((0,), (1,))}
 
 
-# Pixels of the input. On maps of 4×4 rows are too short for the kernel for convolutions; from 16×16 on the half more
-# weights that Winograd's form has cost less than the products it saves.
+# Pixels of the input: on smaller maps rows are too short for the kernel for convolutions; on larger ones the half more
+# weights that Winograd's form has are few.
 _SLOWER_AT = range(5, 64)
-_WINOGRAD_FROM = 256
-_FEW_WEIGHTS_FROM = 4096
+_WINOGRAD_FROM = 4096
 _FEW_CHANNELS = 4
 
 
@@ -97,26 +94,11 @@ class WinogradConvTranspose(nn.Module):
         return [upper + g(rise, w[1]), lower + g(step, w[4]), upper + g(step, w[2]), lower + g(fall, w[5])]
 
 
-def speed_up_transposed_convs(unet: UNet, size: tuple[int, int] | None) -> None:
-    """Replace, in place, transposed convolutions by the form that is fastest on their map, all but the last.
-
-    Args:
-        unet: the network.
-        size: (H, W) of its images, None where it varies: decided as for twice the smallest.
-    """
-    height, width = size or (2 << len(unet.down),) * 2
-    for block, layers in enumerate(cast("list[nn.Sequential]", list(unet.up))):
-        level = len(unet.down) - block
-        pixels = (height >> level) * (width >> level)
-        # The innermost map's height may be odd.
-        layers[1] = faster_conv_transpose(cast("nn.ConvTranspose2d", layers[1]), pixels, has_even_height=block > 0)
-
-
 def speed_up_by_shape(network: nn.Module, usual: tuple[int, ...], least: tuple[int, ...]) -> None:
     """Replace, in place, every transposed convolution of a network by the form that is fastest on its map.
 
     All have kernel 4 and stride 2. Those to an image stay: three channels leave most of a vector register idle, however
-    they are computed. Winograd's form is for large maps alone, which have few weights.
+    they are computed.
 
     Args:
         network: takes one tensor.
@@ -130,7 +112,7 @@ def speed_up_by_shape(network: nn.Module, usual: tuple[int, ...], least: tuple[i
                 where = f"{path}.{name}" if path else name
                 height, width = usual_sizes[where]
                 has_even_height = least_sizes[where][0] % 2 == 0
-                setattr(layers, name, faster_conv_transpose(up, height * width, has_even_height, _FEW_WEIGHTS_FROM))
+                setattr(layers, name, _faster(up, height * width, has_even_height))
 
 
 def _input_sizes(network: nn.Module, shape: tuple[int, ...]) -> dict[str, tuple[int, int]]:
@@ -149,31 +131,8 @@ def _input_sizes(network: nn.Module, shape: tuple[int, ...]) -> dict[str, tuple[
     return sizes
 
 
-def faster_conv_transpose(
-    up: nn.ConvTranspose2d, pixels: int, has_even_height: bool, winograd_from: int = _WINOGRAD_FROM
-) -> nn.Module:
+def _faster(up: nn.ConvTranspose2d, pixels: int, has_even_height: bool) -> nn.Module:
     """The form of a transposed convolution, kernel 4 and stride 2, that is fastest on an input map of `pixels`."""
-    if pixels >= winograd_from and has_even_height:
+    if pixels >= _WINOGRAD_FROM and has_even_height:
         return WinogradConvTranspose(up)
     return up if pixels in _SLOWER_AT else PhasedConvTranspose(up)
-
-
-def trim_innermost(unet: UNet, size: tuple[int, int]) -> None:
-    """Drop, in place, the weights that images of `size` never meet.
-
-    Where the innermost map is one pixel high, two of a kernel's four rows lie in the padding; likewise with columns.
-
-    Args:
-        unet: the network, still of plain convolutions.
-        size: (H, W) of its images.
-    """
-    kept = [slice(1, 3) if side >> len(unet.down) == 1 else slice(0, 4) for side in size]
-    padding = tuple(0 if side == slice(1, 3) else 1 for side in kept)
-    down, up = cast("nn.Sequential", unet.down[-1]), cast("nn.Sequential", unet.up[0])
-    conv, transposed = cast("nn.Conv2d", down[1]), cast("nn.ConvTranspose2d", up[1])
-    for layers, layer, kind in ((down, conv, nn.Conv2d), (up, transposed, nn.ConvTranspose2d)):
-        weight = layer.weight.detach()[:, :, kept[0], kept[1]].contiguous()
-        with torch.device("meta"):
-            trimmed = kind(layer.in_channels, layer.out_channels, weight.shape[2:], 2, padding)  # type: ignore[arg-type]
-        trimmed.weight, trimmed.bias = nn.Parameter(weight, requires_grad=False), layer.bias
-        layers[1] = trimmed
