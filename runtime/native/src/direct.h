@@ -114,7 +114,7 @@ static void direct_panel(const direct_job *job, int panel, int from, int to, int
                                      ((int64_t)image * blocks(layer->channels) + panel * PANEL) * area +
                                      ((int64_t)(r * g->step[0] + oy) * layer->width + x * g->step[1] + ox) * B;
                         product m = {a, block, taps, n_taps, n_blocks, last, w, job->bias + panel * PANEL * B,
-                                     out, (int64_t)g->step[1] * B, area, adds};
+                                     out, (int64_t)g->step[1] * B, area, adds, block};
                         if (count > 0) multiply_pixels(m, count, width);
                     }
             }

@@ -18,6 +18,7 @@ typedef struct {
     float *out;
     int64_t row, vector;   /* floats between output pixels, and between output vectors */
     int adds;              /* to what is in `out` */
+    int64_t ahead;         /* floats from a tap's pixels to those that will be read a little later */
 } product;
 
 #define MULTIPLY(J)                                                                                     \
@@ -36,10 +37,13 @@ INLINE void multiply(const int rows, const int panel, const product *p) {
     UNROLL for (int m = 0; m < rows; m++) UNROLL for (int v = 0; v < panel; v++)
         sums[m][v] = p->adds ? v_load(p->out + m * p->row + v * p->vector) : p->bias ? v_load(p->bias + v * B) : v_zero();
     const float *a = p->a, *w = p->w;
+    if (p->adds) UNROLL for (int m = 0; m < rows; m++) UNROLL for (int v = 0; v < panel; v++)
+        v_prefetch(p->out + (rows + m) * p->row + v * p->vector); /* of the next group of pixels */
     int full = p->last == B ? p->n_blocks : p->n_blocks - 1;
     for (int b = 0; b < full; b++, a += p->block)
         for (int t = 0; t < p->n_taps; t++) {
             const float *at = a + p->taps[t];
+            UNROLL for (int m = 0; m < rows; m++) v_prefetch(at + p->ahead + m * B);
             _Pragma("GCC unroll 4") for (int j = 0; j < B; j++) MULTIPLY(j);
         }
     if (full < p->n_blocks)

@@ -9,13 +9,13 @@
 #define P2R_WINOGRAD_H
 #include "pack.h"
 
-enum { PLACES = 36, DEEP_PANELS = 2, DEEP_BLOCKS = 256 / B, APART = 16 };
+enum { PLACES = 36, DEEP_PANELS = 2, DEEP_BLOCKS = 256 / B, APART = 16, AHEAD = 4 };
 
 typedef struct {
     const p2r_layer *layer;
     const p2r_call *call;
     int is_deep, n_blocks, n_out, tiles, group, groups; /* tiles: of an image; of a unit */
-    int outputs;                                        /* vectors of a unit */
+    int outputs, chunk;                                 /* vectors of a unit; blocks that are multiplied together */
     int first, count;                                   /* the tiles that a deep pass is at */
     int64_t v_place, m_place, u_place, v_size, m_size, u_size;
     int32_t *corners;                                   /* of tiles: y, x of output */
@@ -61,6 +61,7 @@ INLINE void input_tile(const p2r_layer *layer, const plane *p, int y, int x, flo
         for (int i = 0; i < 6; i++) {
             const float *row = p->data + ((int64_t)(top + i * dy) * p->width + left) * B;
             UNROLL for (int j = 0; j < 6; j++) d[i * 6 + j] = v_load(row + (int64_t)j * dx * B);
+            UNROLL for (int j = 0; j < 4; j++) v_prefetch(row + (int64_t)(j + 14) * B); /* two tiles on */
         }
         if (p->is_scaled) for (int i = 0; i < PLACES; i++) d[i] = v_fma(d[i], p->scale, p->shift);
         if (p->act != P2R_PLAIN) for (int i = 0; i < PLACES; i++) d[i] = activated(d[i], p->act, p->alpha);
@@ -151,13 +152,13 @@ static int64_t winograd_setup(const p2r_layer *layer, const p2r_call *call, int 
     job->outputs = job->n_out < 8 * DEEP_PANELS * PANEL ? PANEL : DEEP_PANELS * PANEL;
     if (!job->is_deep) job->outputs = (int)panels * PANEL;
     int fitting = (int)((512 << 10) / (PLACES * 4 * (c + job->outputs * B))) / ROWS * ROWS;
+    job->chunk = job->is_deep ? min_int(job->n_blocks, DEEP_BLOCKS) : job->n_blocks;
     job->group = min_int(job->tiles, job->is_deep ? 128 : max_int(2 * ROWS, fitting));
     job->groups = ceil_div(job->tiles, job->group);
     job->group = ceil_div(job->tiles, job->groups);
-    int blocks_at_once = min_int(job->n_blocks, DEEP_BLOCKS);
     job->v_place = job->group * c + APART;
     job->m_place = (int64_t)job->group * job->outputs * B + APART;
-    job->u_place = (int64_t)(job->is_deep ? blocks_at_once : job->n_blocks) * B * job->outputs * B + APART;
+    job->u_place = (int64_t)job->chunk * B * job->outputs * B + APART;
     job->v_size = PLACES * job->v_place;
     job->m_size = PLACES * job->m_place;
     job->u_size = PLACES * job->u_place;
@@ -188,9 +189,11 @@ static void transform_block(const winograd_job *job, int image, int block, int f
     int operand = 0, b = block, groups = ceil_div(count, ROWS);
     while (b >= blocks(layer->in[operand].channels)) b -= blocks(layer->in[operand++].channels);
     plane p = plane_of(job->call, &layer->in[operand], image, b);
+    int start = block / job->chunk * job->chunk, chunk = min_int(job->chunk, job->n_blocks - start);
+    v += (int64_t)start * count * B;
     for (int g = 0; g < groups; g++) {
         int from = part(count, groups, g), rows = part(count, groups, g + 1) - from;
-        float *out = v + ((int64_t)from * job->n_blocks + (int64_t)block * rows) * B;
+        float *out = v + ((int64_t)from * chunk + (int64_t)(block - start) * rows) * B;
         for (int t = 0; t < rows; t++) {
             const int32_t *corner = job->corners + 2 * (first + from + t);
             input_tile(layer, &p, corner[0], corner[1], out + t * B, job->v_place);
@@ -225,11 +228,11 @@ static void multiply_places(const winograd_job *job, int count, int from, int to
             int panel = min_int(PANEL, outputs - k);
             for (int g = 0; g < groups; g++) {
                 int t = part(count, groups, g), rows = part(count, groups, g + 1) - t;
-                const float *a = v + place * job->v_place + ((int64_t)t * job->n_blocks + (int64_t)from * rows) * B;
+                const float *a = v + place * job->v_place + ((int64_t)from * count + (int64_t)t * (to - from)) * B;
                 product p = {a, (int64_t)rows * B, taps, 1, to - from, B,
                              u + place * job->u_place + (int64_t)k * (to - from) * B * B, NULL,
                              m + place * job->m_place + ((int64_t)t * job->outputs + k) * B,
-                             (int64_t)job->outputs * B, B, from > 0};
+                             (int64_t)job->outputs * B, B, from > 0, (int64_t)AHEAD * rows * B};
                 multiply_forms[rows - 1][panel - 1](&p);
             }
         }
@@ -301,8 +304,8 @@ static void winograd_deep_unit(void *context, int unit, int worker) {
     int k = unit * job->outputs, outputs = min_int(job->outputs, job->n_out - k);
     float *m = job->m + worker * job->m_size, *u = job->u + worker * job->u_size;
     float *packed = job->packed + worker * 9 * B * PANEL * B;
-    for (int from = 0; from < job->n_blocks; from += DEEP_BLOCKS) {
-        int to = min_int(job->n_blocks, from + DEEP_BLOCKS);
+    for (int from = 0; from < job->n_blocks; from += job->chunk) {
+        int to = min_int(job->n_blocks, from + job->chunk);
         for (int o = 0; o < outputs; o += PANEL)
             transform_weights(job, from, to, k + o, min_int(PANEL, outputs - o), packed, u + (int64_t)o * (to - from) * B * B);
         multiply_places(job, pass->count, from, to, outputs, job->v, u, m);
