@@ -48,6 +48,15 @@ def test_the_translators_example(tmp_path, monkeypatch):
     np.testing.assert_array_equal(values["photo"], tiny_translators.expected(sketch, seed=7))
 
 
+def test_what_all_runners_share(tmp_path, monkeypatch):
+    tiny_translators.translator(tmp_path / "edges2photo.onnx")
+    monkeypatch.chdir(tmp_path)
+    values: dict = {}
+    exec(example("warm_up"), values)
+    with pytest.raises(ValueError, match="was closed"):
+        values["translator"].warm_up()
+
+
 def test_the_inpainters_example(tmp_path, monkeypatch, capsys):
     tiny_inpainters.inpainter(tmp_path / "inpaint.onnx")
     tiny_inpainters.inpainter(tmp_path / "restyle.onnx", style=True)
