@@ -43,7 +43,7 @@ def test_the_translators_example(tmp_path, monkeypatch):
     Image.fromarray(sketch).save(tmp_path / "sketch.png")
     monkeypatch.chdir(tmp_path)
     values: dict = {}
-    exec(example("Translator"), values)
+    exec(example("stochastic"), values)
     np.testing.assert_array_equal(values["photos"][1], tiny_translators.expected(sketch))
     np.testing.assert_array_equal(values["photo"], tiny_translators.expected(sketch, seed=7))
 
