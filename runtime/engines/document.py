@@ -51,6 +51,10 @@ class Document:
         """A whole number from `low` to `high`."""
         return integer(self.value(name), name, low, high)
 
+    def number(self, name: str) -> float:
+        """A finite number."""
+        return number(self.value(name), name)
+
     def integers(self, name: str, count: int, low: int, high: int) -> tuple[int, ...]:
         """A list of `count` whole numbers."""
         return tuple(integer(value, name, low, high) for value in self.list(name, count, count))

@@ -26,7 +26,7 @@ _MAX_ELEMENTS = 2**31
 
 @dataclass(frozen=True)
 class Initializer:
-    """A float32 constant of the graph, little-endian in the engine file.
+    """A float32 constant of the graph, little-endian in the engine's bytes.
 
     Attributes:
         name: of the initializer.
@@ -44,23 +44,24 @@ class Initializer:
         return 4 * math.prod(self.dims)
 
     def read(self, file: Any) -> NDArray[np.float32]:
-        """Its values, a read-only view of `file`, the engine file's bytes in any buffer."""
+        """Its values, a read-only view of `file`, the engine's bytes in any buffer."""
         return np.frombuffer(file, "<f4", math.prod(self.dims), self.offset).reshape(self.dims)
 
 
-def find_initializers(path: str | Path | EngineSource, names: Collection[str]) -> dict[str, Initializer]:
-    """Find the float32 initializers `names` in the engine file `path`; nothing of them is read.
+def find_initializers(engine: str | Path | EngineSource, names: Collection[str]) -> dict[str, Initializer]:
+    """Find the float32 initializers `names` in an engine; nothing of them is read.
 
     Raises:
         MissingFileError: nothing is there, or a directory is.
         EngineFormatError: truncated or tampered with; one is missing, of another type, twice there, or outside of the
             file.
     """
-    found = walk(path, lambda reader: _initializers(reader, set(names)))
+    source = EngineSource.of(engine)
+    found = walk(source, lambda reader: _initializers(reader, set(names)))
     missing = sorted(set(names) - found.keys())
     if missing:
         raise EngineFormatError(
-            f"engine {path} was tampered with: its program names {missing[0]!r}, which is none of the graph's "
+            f"engine {source} was tampered with: its program names {missing[0]!r}, which is none of the graph's "
             "initializers; export it again"
         )
     return found

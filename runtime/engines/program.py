@@ -6,13 +6,14 @@
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from runtime.engines.document import Document
 from runtime.engines.initializers import Initializer, find_initializers
 from runtime.engines.onnx_metadata import read_metadata
-from runtime.engines.program_fields import name, several, shown
+from runtime.engines.program_fields import name
 from runtime.engines.program_layer import Layer, Shape, Value
 from runtime.engines.program_layers import OPS
 from runtime.engines.source import EngineSource
@@ -21,6 +22,7 @@ from runtime.errors import EngineFormatError, UnknownProgramError
 
 PROGRAM_KEY = "pix2rt.program"
 FORMAT = 1
+_MAX_FORMAT = 10**9
 
 _MAX_DOCUMENT = 4 * 2**20  # characters; the largest network's has some 20 000
 _MAX_LAYERS = 10_000
@@ -30,9 +32,15 @@ _MAX_ELEMENTS = 2**36  # of a value
 
 @dataclass(frozen=True)
 class Program:
-    """Layers in the order of execution. A name is given once, and used after that."""
+    """Layers in the order of execution. A name is given once, and used after that.
+
+    Attributes:
+        layers: at least one.
+        source: the engine, for messages.
+    """
 
     layers: tuple[Layer, ...]
+    source: str = field(default="", compare=False)
 
     @property
     def initializers(self) -> tuple[str, ...]:
@@ -52,12 +60,12 @@ class Program:
             try:
                 values[layer.output] = _bounded(layer.infer(tuple(values[x] for x in layer.inputs), weights))
             except ValueError as error:
-                raise _damaged(_where(index, layer.op), str(error)) from error
+                raise _damaged(self.source, f"{_where(index, layer.op)}: {error}") from error
         for tensor in spec.outputs:
             value = values[tensor.name]
             if value.dtype != tensor.dtype or not _fits(value.shape, tensor.shape):
-                expected = f"{tensor.dtype} {list(tensor.shape)}"
-                raise _damaged(f"output {tensor.name}", f"{value.dtype} {list(value.shape)}, expected {expected}")
+                given, expected = f"{value.dtype} {list(value.shape)}", f"{tensor.dtype} {list(tensor.shape)}"
+                raise _damaged(self.source, f"output {tensor.name} is {given}, expected {expected}")
         return values
 
     def to_json(self) -> str:
@@ -70,7 +78,7 @@ def read_program(engine: str | Path | EngineSource, spec: EngineSpec) -> tuple[P
     Raises:
         MissingFileError: nothing is there, or a directory is.
         UnknownProgramError: of a newer format, or with layers that this version does not know.
-        EngineFormatError: the program or the file is damaged.
+        EngineFormatError: the program or the engine is damaged.
     """
     source = EngineSource.of(engine)
     text = read_metadata(source).get(PROGRAM_KEY)
@@ -91,66 +99,43 @@ def parse_program(text: str, spec: EngineSpec, source: str) -> Program:
         layers = tuple(_layer(index, entry) for index, entry in enumerate(_entries(text)))
         _check_names(layers, spec)
     except UnknownProgramError as error:
-        raise UnknownProgramError(f"engine {source}: {error}") from error
-    except EngineFormatError as error:
-        raise EngineFormatError(f"engine {source}: {error}") from error
-    return Program(layers)
+        raise UnknownProgramError(f"engine {source}: {error}; upgrade pix2rt") from error
+    except ValueError as error:
+        raise _damaged(source, str(error)) from error
+    return Program(layers, source)
 
 
 def _entries(text: str) -> list[Any]:
     if len(text) > _MAX_DOCUMENT:
-        raise _damaged("document", f"{len(text)} characters, expected at most {_MAX_DOCUMENT}")
-    try:
-        document = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise _damaged("document", f"it is not JSON ({error})") from error
-    version = document.get("format") if isinstance(document, dict) else None
-    if isinstance(version, bool) or not isinstance(version, int) or version < 1:
-        raise _damaged("document", "it names no format")
+        raise ValueError(f"{len(text)} characters, expected at most {_MAX_DOCUMENT}")
+    document = Document.parse(text)
+    version = document.integer("format", 1, _MAX_FORMAT)
     if version > FORMAT:
-        raise UnknownProgramError(
-            f"its program has format {shown(version)}, this pix2rt reads up to {FORMAT}; upgrade pix2rt"
-        )
-    layers = document.get("layers")
-    if not isinstance(layers, list) or not 0 < len(layers) <= _MAX_LAYERS:
-        raise _damaged("document", f"it has no list of 1 to {_MAX_LAYERS} layers")
-    return layers
+        raise UnknownProgramError(f"its program has format {version}, this pix2rt reads up to {FORMAT}")
+    return document.list("layers", _MAX_LAYERS, least=1)
 
 
 def _layer(index: int, entry: object) -> Layer:
-    if not isinstance(entry, dict):
-        raise _damaged(f"layer {index}", f"{shown(entry)} is no layer")
-    op = entry.get("op")
-    if not isinstance(op, str):
-        raise _damaged(f"layer {index}", f"its op is {shown(op)}")
+    document = Document.of(entry, f"layer {index}")
+    op = name(document, "op")
     if op not in OPS:
-        raise UnknownProgramError(
-            f"layer {index} of its program is {shown(op)}, which this pix2rt does not know; upgrade pix2rt"
-        )
+        raise UnknownProgramError(f"layer {index} of its program is {op!r}, which this pix2rt does not know")
     try:
-        return _checked(OPS[op], entry)
+        return _checked(OPS[op], document)
     except ValueError as error:
-        raise _damaged(_where(index, op), str(error)) from error
+        raise ValueError(f"{_where(index, op)}: {error}") from error
 
 
-_NAMES = {"inputs": several(name, 1, 64), "output": name}
-
-
-def _checked(kind: type[Layer], entry: Mapping[str, object]) -> Layer:
-    checks = {field.name: field.metadata.get("check") or _NAMES[field.name] for field in fields(kind)}
-    if foreign := entry.keys() - checks.keys() - {"op"}:
-        raise ValueError(f"it has no field {shown(min(foreign))}")
-    values = {}
-    for key in entry.keys() - {"op"}:
-        try:
-            values[key] = checks[key](entry[key])
-        except ValueError as error:
-            raise ValueError(f"{key}: {error}") from error
-    try:
-        layer = kind(**values)
-    except TypeError as error:
-        missing = ", ".join(sorted(checks.keys() - entry.keys()))
-        raise ValueError(f"it has no {missing}") from error
+def _checked(kind: type[Layer], document: Document) -> Layer:
+    known = {field.name: field for field in fields(kind)}
+    if foreign := document.fields.keys() - known.keys() - {"op"}:
+        raise ValueError(f"it has an unknown field {min(foreign)[:60]!r}")
+    values = {
+        field.name: field.metadata["read"](document, field.name)
+        for field in known.values()
+        if field.name in document.fields or field.default is MISSING
+    }
+    layer = kind(**values)
     layer.check()
     return layer
 
@@ -163,14 +148,14 @@ def _check_names(layers: tuple[Layer, ...], spec: EngineSpec) -> None:
     for index, layer in enumerate(layers):
         for source in layer.inputs:
             if source not in (inputs if layer.is_first else between):
-                raise _damaged(_where(index, layer.op), f"no input {shown(source)} is there for it")
+                raise ValueError(f"{_where(index, layer.op)}: no input {source!r} is there for it")
         if layer.output in given or (layer.output in outputs) != layer.is_last:
-            raise _damaged(_where(index, layer.op), f"{shown(layer.output)} cannot be its output")
+            raise ValueError(f"{_where(index, layer.op)}: {layer.output!r} cannot be its output")
         given.add(layer.output)
         if not layer.is_last:
             between.add(layer.output)
     if missing := outputs - given:
-        raise _damaged("document", f"nothing gives the output {min(missing)}")
+        raise ValueError(f"nothing gives the output {min(missing)}")
 
 
 def _bounded(value: Value) -> Value:
@@ -189,5 +174,5 @@ def _where(index: int, op: str) -> str:
     return f"layer {index} ({op})"
 
 
-def _damaged(where: str, reason: str) -> EngineFormatError:
-    return EngineFormatError(f"its program is damaged: {where}: {reason}; export it again")
+def _damaged(source: str, reason: str) -> EngineFormatError:
+    return EngineFormatError(f"engine {source}: its program is damaged: {reason}; export it again")

@@ -1,91 +1,84 @@
-"""The fields of a program's layers: each says which JSON values it takes, since a program may come from anywhere."""
+"""The fields of a program's layers: how each is read from JSON that nobody vouches for."""
 
-import math
 from collections.abc import Callable
 from dataclasses import field
 from typing import Any
 
-Check = Callable[[object], Any]  # a JSON value → the field's value; raises ValueError for what it does not take
+from runtime.engines.document import Document
+
+Read = Callable[[Document, str], Any]  # the layer, the field's name → its value; raises ValueError
 
 _MAX_NAME = 200
 _LARGEST = 1e30  # float32 ends at 3e38
 
 
-def attribute(check: Check, **default: Any) -> Any:
-    """A dataclass field that `check` reads; one with a default may be left out."""
-    return field(metadata={"check": check}, **default)
+def attribute(read: Read, **default: Any) -> Any:
+    """A dataclass field; one with a default may be left out."""
+    return field(metadata={"read": read}, **default)
 
 
-def name(value: object) -> str:
+def name(document: Document, field: str) -> str:
     """Of a value or an initializer."""
+    return _name(document.text(field, _MAX_NAME), field)
+
+
+def _name(value: object, field: str) -> str:
     if not isinstance(value, str) or not 0 < len(value) <= _MAX_NAME or not value.isprintable():
-        raise ValueError(f"{shown(value)} is no name of 1 to {_MAX_NAME} printable characters")
+        raise ValueError(f"{field} is no name of 1 to {_MAX_NAME} printable characters")
     return value
 
 
-def flag(value: object) -> bool:
+def names(document: Document, field: str) -> tuple[str, ...]:
+    """One to 64 of them."""
+    return tuple(_name(value, field) for value in document.list(field, 64, least=1))
+
+
+def optional_name(document: Document, field: str) -> str | None:
+    """A name or null."""
+    return None if document.value(field) is None else name(document, field)
+
+
+def flag(document: Document, field: str) -> bool:
     """True or false."""
+    value = document.value(field)
     if not isinstance(value, bool):
-        raise ValueError(f"{shown(value)} is not true or false")
+        raise ValueError(f"{field} is not true or false")
     return value
 
 
-def number(value: object) -> float:
-    """A finite float32."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= _LARGEST:
-        raise ValueError(f"{shown(value)} is no finite number")
-    return float(value)
+def number(document: Document, field: str) -> float:
+    """A number that float32 holds."""
+    value = document.number(field)
+    if abs(value) > _LARGEST:
+        raise ValueError(f"{field} is {value}, expected at most {_LARGEST}")
+    return value
 
 
-def positive(value: object) -> float:
+def positive(document: Document, field: str) -> float:
     """A number above 0."""
-    if not (checked := number(value)) > 0:
-        raise ValueError(f"{shown(value)} is not above 0")
-    return checked
+    value = number(document, field)
+    if value <= 0:
+        raise ValueError(f"{field} is {value}, expected more than 0")
+    return value
 
 
-def whole(least: int, most: int) -> Check:
+def whole(low: int, high: int) -> Read:
     """A whole number in a range."""
-
-    def check(value: object) -> int:
-        if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-            raise ValueError(f"{shown(value)} is no whole number from {least} to {most}")
-        return value
-
-    return check
+    return lambda document, field: document.integer(field, low, high)
 
 
-def choice(*choices: str) -> Check:
+def wholes(count: int, low: int, high: int) -> Read:
+    """Several of them."""
+    return lambda document, field: document.integers(field, count, low, high)
+
+
+def choice(*choices: str) -> Read:
     """One of some words."""
 
-    def check(value: object) -> str:
-        if not isinstance(value, str) or value not in choices:
-            raise ValueError(f"{shown(value)} is not one of {', '.join(choices)}")
+    def read(document: Document, field: str) -> str:
+        value = document.text(field)
+        if value not in choices:
+            raise ValueError(f"{field} is {value[:60]!r}, expected {' or '.join(choices)}")
         return value
 
-    return check
-
-
-def optional(inner: Check) -> Check:
-    """Null, or what `inner` takes."""
-    return lambda value: None if value is None else inner(value)
-
-
-def several(inner: Check, least: int, most: int) -> Check:
-    """A list of `least` to `most` values that `inner` takes, as a tuple."""
-
-    def check(value: object) -> tuple[Any, ...]:
-        if not isinstance(value, list | tuple) or not least <= len(value) <= most:
-            count = str(least) if least == most else f"{least} to {most}"
-            raise ValueError(f"{shown(value)} is no list of {count}")
-        return tuple(inner(item) for item in value)
-
-    return check
-
-
-def shown(value: object) -> str:
-    """A value for a message, cut off where it is long."""
-    if isinstance(value, int) and not isinstance(value, bool) and abs(value) > 10**20:
-        return f"a number of {math.ceil(value.bit_length() * math.log10(2))} digits"
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."
+    return read

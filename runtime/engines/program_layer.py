@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields
 from typing import Any, ClassVar, NamedTuple
 
 from runtime.engines.initializers import Initializer
+from runtime.engines.program_fields import attribute, name, names
 
 Shape = tuple[int, ...]
 Weights = Mapping[str, Initializer]
@@ -35,8 +36,8 @@ class Layer:
     is_first: ClassVar[bool] = False
     is_last: ClassVar[bool] = False
 
-    inputs: tuple[str, ...]
-    output: str
+    inputs: tuple[str, ...] = attribute(names)
+    output: str = attribute(name)
 
     @property
     def initializers(self) -> tuple[str, ...]:

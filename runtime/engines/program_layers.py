@@ -5,7 +5,18 @@ Values between layers are float32 [N, C, H, W].
 
 from dataclasses import dataclass
 
-from runtime.engines.program_fields import attribute, choice, flag, name, number, optional, positive, several, whole
+from runtime.engines.program_fields import (
+    attribute,
+    choice,
+    flag,
+    name,
+    names,
+    number,
+    optional_name,
+    positive,
+    whole,
+    wholes,
+)
 from runtime.engines.program_layer import (
     Layer,
     Map,
@@ -19,11 +30,8 @@ from runtime.engines.program_layer import (
     windows,
 )
 
-_MAX_SOURCES = 64
-_side = whole(1, 1024)
-_sides = several(_side, 2, 2)
-_pads = several(whole(0, 1024), 4, 4)
-_names = several(name, 1, _MAX_SOURCES)
+_sides = wholes(2, 1, 1024)
+_pads = wholes(4, 0, 1024)
 
 
 @dataclass(frozen=True)
@@ -90,8 +98,8 @@ class Conv(Layer):
 
     op = "conv"
 
-    weights: tuple[str, ...] = attribute(_names)
-    bias: str | None = attribute(optional(name))
+    weights: tuple[str, ...] = attribute(names)
+    bias: str | None = attribute(optional_name)
     stride: tuple[int, int] = attribute(_sides)
     dilation: tuple[int, int] = attribute(_sides)
     pads: tuple[int, int, int, int] = attribute(_pads)
@@ -121,10 +129,10 @@ class ConvTranspose(Layer):
     op = "conv_transpose"
 
     weight: str = attribute(name)
-    bias: str | None = attribute(optional(name))
+    bias: str | None = attribute(optional_name)
     stride: tuple[int, int] = attribute(_sides)
     pads: tuple[int, int, int, int] = attribute(_pads)
-    output_padding: tuple[int, int] = attribute(several(whole(0, 1023), 2, 2))
+    output_padding: tuple[int, int] = attribute(wholes(2, 0, 1023))
 
     @property
     def initializers(self) -> tuple[str, ...]:
@@ -152,8 +160,8 @@ class ConvTranspose(Layer):
 class _Norm(Layer):
     """(x − mean) / √(variance + epsilon) · scale + bias with a biased variance; names of [C], or null for 1 and 0."""
 
-    scale: str | None = attribute(optional(name))
-    bias: str | None = attribute(optional(name))
+    scale: str | None = attribute(optional_name)
+    bias: str | None = attribute(optional_name)
     epsilon: float = attribute(positive)
 
     @property
@@ -230,7 +238,7 @@ class Concat(Layer):
     """Values one after the other along channels."""
 
     op = "concat"
-    arity = (2, _MAX_SOURCES)
+    arity = (2, 64)
 
     def infer(self, values: tuple[Value, ...], weights: Weights) -> Value:
         maps = [map_of(value) for value in values]
