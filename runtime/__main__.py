@@ -2,17 +2,20 @@
 
 from typing import Annotated
 
-import typer
-
-from runtime.commands.bench import bench
-from runtime.commands.complete import complete
-from runtime.commands.console import Commands
-from runtime.commands.demo import demo
-from runtime.commands.info import info
-from runtime.commands.inpaint import inpaint
-from runtime.commands.synthesize import synthesize
-from runtime.commands.translate import translate
+from runtime.process import prepare_process, silent_interrupts
 from runtime.version import __version__
+
+with silent_interrupts():
+    import typer
+
+    from runtime.commands.bench import bench
+    from runtime.commands.complete import complete
+    from runtime.commands.console import INTERRUPTED, Commands
+    from runtime.commands.demo import demo
+    from runtime.commands.info import info
+    from runtime.commands.inpaint import inpaint
+    from runtime.commands.synthesize import synthesize
+    from runtime.commands.translate import translate
 
 app = typer.Typer(cls=Commands, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="markdown")
 
@@ -47,7 +50,11 @@ for _command in (synthesize, translate, inpaint, complete, info, bench, demo):
 
 def main() -> None:
     """Entry point of the console script."""
-    app(prog_name="pix2rt")
+    prepare_process()
+    try:
+        app(prog_name="pix2rt")
+    except KeyboardInterrupt:  # before a command began
+        raise SystemExit(INTERRUPTED) from None
 
 
 if __name__ == "__main__":

@@ -49,6 +49,7 @@ FLOORS = (
     "engines",
     "native",
     "files",
+    "process",
     "errors",
     "version",
     "assets",
