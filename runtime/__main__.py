@@ -16,6 +16,7 @@ with silent_interrupts():
     from runtime.commands.inpaint import inpaint
     from runtime.commands.synthesize import synthesize
     from runtime.commands.translate import translate
+    from runtime.media.decoding import DEFAULT_MEGAPIXELS, limit_megapixels
 
 app = typer.Typer(cls=Commands, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="markdown")
 
@@ -31,6 +32,14 @@ def _options(
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version.")
     ] = False,
+    max_megapixels: Annotated[
+        float,
+        typer.Option(
+            min=0.001,
+            envvar="PIX2RT_MAX_MEGAPIXELS",
+            help="Larger pictures are refused: a small file may hold a huge one.",
+        ),
+    ] = DEFAULT_MEGAPIXELS,
 ) -> None:
     """Run pix2rt engines: label maps, images or a video in, photos out.
 
@@ -42,6 +51,7 @@ def _options(
 
     Example: `pix2rt complete faces.onnx sketch.png -o photo.png`
     """
+    limit_megapixels(max_megapixels)
 
 
 for _command in (synthesize, translate, inpaint, complete, info, bench, demo):

@@ -55,14 +55,23 @@ def require_file(path: str | os.PathLike[str], what: str) -> Path:
 def require_readable(path: str | os.PathLike[str], what: str) -> Path:
     """Return `path` if `open_input` takes it: a file, a pipe, a device, `-`; else raise MissingFileError."""
     path = Path(path)
-    # os.path: Path's own questions raise OSError where a name is too long for the system.
-    if os.path.isdir(path):  # noqa: PTH112
+    if is_folder(path):
         raise MissingFileError(f"{what} {path} is a directory, expected a file")
-    if path != STDIO and not os.path.exists(path):  # noqa: PTH110
+    if path != STDIO and not is_there(path):
         raise MissingFileError(
             f"{what} {path} does not exist; check the spelling and the working directory ({Path.cwd()})"
         )
     return path
+
+
+def is_folder(path: Path) -> bool:
+    """Path.is_dir, which raises OSError where a name is too long for the system."""
+    return os.path.isdir(path)  # noqa: PTH112
+
+
+def is_there(path: Path) -> bool:
+    """Path.exists, likewise."""
+    return os.path.exists(path)  # noqa: PTH110
 
 
 def is_stream(path: Path) -> bool:
@@ -143,7 +152,7 @@ def _output_errors(path: Path) -> Iterator[None]:
 def _real_target(path: Path) -> Path:
     """Where `path` leads, its folder made."""
     target = Path(os.path.realpath(path))
-    if os.path.isdir(target):  # noqa: PTH112
+    if is_folder(target):
         raise OutputError(f"cannot write {path}: it is a directory; give a file name")
     target.parent.mkdir(parents=True, exist_ok=True)
     with suppress(FileNotFoundError):
