@@ -10,18 +10,23 @@ from typing import NoReturn
 
 
 def prepare_process() -> None:
-    """Make standard output and error take every character, and SIGTERM and SIGHUP unwind as Ctrl-C does.
-
-    Characters that the encoding lacks (a console of Windows, a pipe with LC_ALL=C, file names that are no UTF-8) are
-    written as `\\u2192`. After a signal partial files are removed; the exit code is 128 + the signal's number.
+    """Make output take every character, and SIGTERM and SIGHUP unwind as Ctrl-C does: partial files are removed, the
+    exit code is 128 + the signal's number.
     """
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # None without a console, something else in a notebook
-            stream.reconfigure(errors="backslashreplace")
+    take_every_character()
     for name in ("SIGTERM", "SIGHUP"):
         number = getattr(signal, name, None)  # Windows has no SIGHUP
         if number is not None and signal.getsignal(number) == signal.SIG_DFL:  # nohup ignores it
             signal.signal(number, _end)
+
+
+def take_every_character() -> None:
+    """Make standard output and error write characters that their encoding lacks as `\\u2192`: on a console of Windows,
+    in a pipe with LC_ALL=C, in file names that are no UTF-8.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # None without a console, something else in a notebook
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _end(number: int, _frame: FrameType | None) -> NoReturn:

@@ -88,12 +88,10 @@ def translate(
 
 
 def _translate_video(translator: Translator, video: Path, output: Path, seed: int | None, codec: str | None) -> None:
-    from runtime.media.video import require_target, translate_video  # here, because OpenCV is an extra
+    from runtime.media.video import translate_video  # here, because PyAV is an extra
+    from runtime.media.video_writer import require_target
 
-    if codec is None:
-        require_target(output)
-    elif len(codec) != 4 or not codec.isascii():
-        raise InputError(f"--codec {codec} is not four letters such as mp4v, MJPG or FFV1")
+    require_target(output, codec)
     refuse_overwriting("video", [video], [output])
     start = time.perf_counter()
     with progress_bar("frames") as progress:
