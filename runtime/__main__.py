@@ -2,17 +2,21 @@
 
 from typing import Annotated
 
-import typer
-
-from runtime.commands.bench import bench
-from runtime.commands.complete import complete
-from runtime.commands.console import Commands
-from runtime.commands.demo import demo
-from runtime.commands.info import info
-from runtime.commands.inpaint import inpaint
-from runtime.commands.synthesize import synthesize
-from runtime.commands.translate import translate
+from runtime.process import prepare_process, silent_interrupts
 from runtime.version import __version__
+
+with silent_interrupts():
+    import typer
+
+    from runtime.commands.bench import bench
+    from runtime.commands.complete import complete
+    from runtime.commands.console import INTERRUPTED, Commands
+    from runtime.commands.demo import demo
+    from runtime.commands.info import info
+    from runtime.commands.inpaint import inpaint
+    from runtime.commands.synthesize import synthesize
+    from runtime.commands.translate import translate
+    from runtime.media.decoding import DEFAULT_MEGAPIXELS, limit_megapixels
 
 app = typer.Typer(cls=Commands, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="markdown")
 
@@ -28,6 +32,14 @@ def _options(
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version.")
     ] = False,
+    max_megapixels: Annotated[
+        float,
+        typer.Option(
+            min=0.001,
+            envvar="PIX2RT_MAX_MEGAPIXELS",
+            help="Larger pictures are refused: a small file may hold a huge one.",
+        ),
+    ] = DEFAULT_MEGAPIXELS,
 ) -> None:
     """Run pix2rt engines: label maps, images or a video in, photos out.
 
@@ -39,6 +51,7 @@ def _options(
 
     Example: `pix2rt complete faces.onnx sketch.png -o photo.png`
     """
+    limit_megapixels(max_megapixels)
 
 
 for _command in (synthesize, translate, inpaint, complete, info, bench, demo):
@@ -47,7 +60,11 @@ for _command in (synthesize, translate, inpaint, complete, info, bench, demo):
 
 def main() -> None:
     """Entry point of the console script."""
-    app(prog_name="pix2rt")
+    prepare_process()
+    try:
+        app(prog_name="pix2rt")
+    except KeyboardInterrupt:  # before a command began
+        raise SystemExit(INTERRUPTED) from None
 
 
 if __name__ == "__main__":

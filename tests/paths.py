@@ -9,7 +9,7 @@ ROOT = Path(__file__).resolve().parents[1]
 SHARED = Path(os.environ.get("PIX2RT_SHARED", ROOT.parent / "shared"))
 GOLDEN = SHARED / "golden"
 DATA = SHARED / "data"
-CASES = SHARED / "cases"
+CASES = SHARED / "cases"  # files of users that once failed
 
 needs_golden = pytest.mark.skipif(not GOLDEN.is_dir(), reason="no golden outputs beside this checkout; CI has them")
 needs_cases = pytest.mark.skipif(not CASES.is_dir(), reason="no files of users beside this checkout; CI has them")

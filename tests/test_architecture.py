@@ -49,6 +49,7 @@ FLOORS = (
     "engines",
     "native",
     "files",
+    "process",
     "errors",
     "version",
     "assets",
@@ -62,7 +63,7 @@ TENSORRT_MODULES = (
 )
 HEAVY = {
     "onnxruntime": ("runtime.engines.onnx_engine",),
-    "cv2": ("runtime.media.video",),
+    "av": ("runtime.media.video_reader", "runtime.media.video_writer"),
     **dict.fromkeys(("tensorrt", "tensorrt_rtx", "cuda"), TENSORRT_MODULES),
 }
 OPTIONAL = ("tensorrt", "tensorrt_rtx", "cuda", "onnxruntime")  # not on every machine that runs the tests
@@ -171,8 +172,8 @@ def test_imports_follow_the_table(package, rule):
         (RuntimeRule(), "runtime.engines.engine", "onnxruntime", False),
         (RuntimeRule(), "runtime.engines.onnx_engine", "onnxruntime.InferenceSession", True),
         (RuntimeRule(), "runtime.engines.spec", "PIL.Image", False),
-        (RuntimeRule(), "runtime.media.video", "cv2", True),
-        (RuntimeRule(), "runtime.commands.translate", "cv2", False),
+        (RuntimeRule(), "runtime.media.video_reader", "av.open", True),
+        (RuntimeRule(), "runtime.commands.translate", "av.open", False),
         (RuntimeRule(), "runtime.commands.translate", "rich.table", True),
         (RuntimeRule(), "runtime.runners.translator", "rich.table", False),
         (RuntimeRule(), "runtime.media.images", "PIL.Image", True),

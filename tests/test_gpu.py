@@ -8,9 +8,8 @@ from accelerate.state import AcceleratorState
 
 from runtime import Inpainter, SketchCompleter, Synthesizer, Translator
 from runtime.commands import ASSETS
-from runtime.media.images import read_drawing, read_inst_map, read_label_map, read_photo
+from runtime.media.images import read_drawing, read_image, read_inst_map, read_label_map, read_photo
 from runtime.media.mask_images import read_hole_mask
-from runtime.media.translation_images import read_translation_input
 from tests.training.runs import losses, scene_data, train
 from training.loop import Trainer
 from training.options import resolve
@@ -55,7 +54,7 @@ def test_the_third_stage_fits_a_24_gb_card(tmp_path, precision):
 @needs_cuda_runtime
 def test_the_gpu_translates_as_the_cpu():
     engines = {device: Translator(ASSETS / "edges2photo.onnx", device) for device in ("cpu", "cuda")}
-    drawing = read_translation_input(ASSETS / "edges2photo_input.png", 1, pytest.fail)
+    drawing = read_image(ASSETS / "edges2photo_input.png", 1, pytest.fail).pixels
     photos = {device: engine.run(drawing).astype(int) for device, engine in engines.items()}
     assert np.abs(photos["cuda"] - photos["cpu"]).max() <= 1
 

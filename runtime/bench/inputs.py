@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 from runtime.bench.runners import runner_of
 from runtime.engines.spec import EngineSpec
 from runtime.errors import InputError
-from runtime.media.images import read_inst_map, read_label_map
-from runtime.media.translation_images import read_translation_input
+from runtime.media.images import read_image, read_inst_map, read_label_map
 from runtime.runners.examples import resize_nearest
 
 _RGB = 3
@@ -52,12 +51,12 @@ def generated_input(*specs: EngineSpec, noise: bool, seed: int = 0) -> BenchInpu
 
 
 def input_from_files(
-    spec: EngineSpec, labels: Path, instances: Path | None, notify: Callable[[str], None] | None = None
+    spec: EngineSpec, labels: Path, instances: Path | None, notify: Callable[[str], None] = lambda sentence: None
 ) -> BenchInput:
     """The caller's maps; without an instance map, areas of equal class are the instances."""
     assert spec.labels
-    label_map = read_label_map(labels, spec.labels, notify)
-    inst_map = read_inst_map(instances) if instances else label_map
+    label_map = read_label_map(labels, spec.labels, lambda sentence: notify(f"{labels}: {sentence}"))
+    inst_map = read_inst_map(instances, lambda sentence: notify(f"{instances}: {sentence}")) if instances else label_map
     return BenchInput({"label_map": label_map, "inst_map": inst_map}, labels.name)
 
 
@@ -65,7 +64,7 @@ def input_from_image(spec: EngineSpec, path: Path, notify: Callable[[str], None]
     """The caller's image in the place of the generated one, whatever goes with it at its size."""
     runner = runner_of(spec)
     name, generated = next((name, array) for name, array in runner.example(spec).items() if array.ndim == len("HWC"))
-    image = read_translation_input(path, generated.shape[-1], lambda sentence: notify(f"{path}: {sentence}"))
+    image = read_image(path, generated.shape[-1], lambda sentence: notify(f"{path}: {sentence}")).pixels
     return BenchInput(runner.example(spec, image.shape[:2]) | {name: image}, path.name)
 
 

@@ -11,12 +11,12 @@ from runtime.bench.inputs import BenchInput, demo_input, generated_input, input_
 from runtime.bench.measure import measure
 from runtime.bench.runners import bench_spec
 from runtime.commands import ASSETS
-from runtime.commands.console import note, out, progress_bar
+from runtime.commands.console import err, note, out, progress_bar
 from runtime.commands.options import Backend, Device, Engine, Threads
 from runtime.commands.tables import bench_table
 from runtime.engines.spec import EngineSpec
 from runtime.errors import InputError
-from runtime.files import atomic_path
+from runtime.files import atomic_path, is_stream
 from runtime.media.input_files import refuse_overwriting
 
 
@@ -60,7 +60,7 @@ def bench(
             threads=threads,
             progress=lambda: progress.advance(task),
         )
-    out.print(bench_table(report))
+    (err if json_file and is_stream(json_file) else out).print(bench_table(report))
     if json_file:
         with atomic_path(json_file) as temporary:
             temporary.write_text(json.dumps(report, indent=2), encoding="utf-8")

@@ -13,12 +13,14 @@ import numpy as np
 import typer
 from rich.progress import Progress
 
-from runtime.commands.console import INTERRUPTED, NoteOnce, note, out, progress_bar
-from runtime.commands.options import Backend, Device, Engine, Threads
+from runtime.commands.console import INTERRUPTED, note, progress_bar
+from runtime.commands.options import Backend, Device, Engine, SkipExisting, StopAtFirst, Threads
+from runtime.commands.results import ImageRun, Result, say
 from runtime.commands.trace import Trace
 from runtime.engines.engine import engine_spec
 from runtime.errors import InputError
-from runtime.media.images import read_drawing, write_image
+from runtime.files import is_stream
+from runtime.media.images import read_drawing
 from runtime.media.input_files import (
     IMAGE_SUFFIXES,
     WRITTEN_SUFFIXES,
@@ -71,6 +73,8 @@ def complete(
     ] = Search.stop_early,
     joint: Annotated[bool, typer.Option("--joint", help="Write sketch and photo side by side.")] = False,
     trace: Annotated[Path | None, typer.Option(help="Also draw losses and intermediate images there (.png).")] = None,
+    skip_existing: SkipExisting = False,
+    stop_at_first: StopAtFirst = False,
     device: Device = "auto",
     backend: Backend = "auto",
     threads: Threads = None,
@@ -99,14 +103,18 @@ def complete(
     )
     jobs = _jobs(images, output, known, hint, trace)
     completer = SketchCompleter(engine, device, backend=backend, threads=threads)
-    notes = NoteOnce()
-    with progress_bar("steps") as progress, _interruption() as interrupted:
-        done = _Run(completer, search, given, joint, notes, progress, interrupted).complete_all(jobs)
-    notes.finish()
+    sources, targets = [job.source for job in jobs], [job.target for job in jobs]
+    run = ImageRun("complete", sources, targets, output, skip_existing, stop_at_first)
+    with _interruption() as interrupted:
+        progress = progress_bar("steps")
+        completion = _Completion(completer, search, given, joint, run, progress, interrupted)
+        begun = run.write(lambda index: completion.of(jobs[index]), lambda: bool(interrupted), progress)
     if interrupted:
-        left = len(jobs) - done
+        left = len(jobs) - begun
         unbegun = f"; {left} of {len(jobs)} images {'was' if left == 1 else 'were'} not begun" if left else ""
         note(f"interrupted; the best result so far was kept{unbegun}")
+    run.finish(sums_up=len(jobs) > 1)
+    if interrupted:
         raise typer.Exit(INTERRUPTED)
 
 
@@ -142,36 +150,26 @@ def _jobs(
 
 
 @dataclass(frozen=True)
-class _Run:
+class _Completion:
     """What all images have in common."""
 
     completer: SketchCompleter
     search: Search
     given: Direction
     joint: bool
-    notes: NoteOnce
+    run: ImageRun
     progress: Progress
     interrupted: list[int]
 
-    def complete_all(self, jobs: Sequence[_Job]) -> int:
-        """Complete one after the other until interrupted; how many were begun. Errors name the image among several."""
-        for done, job in enumerate(jobs):
-            if self.interrupted:
-                return done
-            try:
-                self.complete(job)
-            except InputError as error:
-                raise error if len(jobs) == 1 else type(error)(f"{job.source}: {error}") from error
-        return len(jobs)
-
-    def complete(self, job: _Job) -> None:
-        """Search, write, report."""
+    def of(self, job: _Job) -> list[Result]:
+        """Search, report, and return what is to be written."""
+        notify = self.run.notify(job.source)
         observed, mask = self.completer.joint(
-            read_drawing(job.source),
+            read_drawing(job.source, notify),
             read_weights(job.known) if job.known else None,
             read_hint(job.hint) if job.hint else None,
             given=self.given,
-            notify=lambda sentence: self.notes.add(job.source, sentence),
+            notify=notify,
         )
         drawn = Trace(self.search.iterations) if job.trace else None
         task = self.progress.add_task(job.source.stem, total=self.search.iterations)
@@ -188,10 +186,12 @@ class _Run:
         self.progress.remove_task(task)
         sketch, photo = completion.halves(self.given)
         both = np.concatenate([sketch, photo], 1)
-        write_image(job.target, both if self.joint else photo if self.given == "sketch" else sketch)
+        made = [Result(job.target, both if self.joint else photo if self.given == "sketch" else sketch)]
         if job.trace and drawn:
-            write_image(job.trace, drawn.draw(completion, both))
-        _print(completion, seconds, job.target)
+            made.append(Result(job.trace, drawn.draw(completion, both)))
+        is_piped = job.trace is not None and is_stream(job.trace)
+        say(_summary(completion, seconds, job.target), job.trace if job.trace and is_piped else job.target)
+        return made
 
 
 @contextmanager
@@ -211,13 +211,10 @@ def _interruption() -> Iterator[list[int]]:
         signal.signal(signal.SIGINT, previous)
 
 
-def _print(completion: Completion, seconds: float, target: Path) -> None:
+def _summary(completion: Completion, seconds: float, target: Path) -> str:
     first, last = (completion.contextual_loss[i, completion.restart] for i in (0, completion.iteration))
     steps = len(completion.contextual_loss) - 1
-    out.print(
+    return (
         f"{steps} steps in {seconds:.1f} s ({1000 * seconds / max(steps, 1):.1f} ms each), contextual loss "
-        f"{first:.4f} → {last:.4f} at step {completion.iteration} → {target}",
-        markup=False,
-        highlight=False,
-        soft_wrap=True,
+        f"{first:.4f} → {last:.4f} at step {completion.iteration} → {target}"
     )

@@ -11,6 +11,7 @@ from rich.text import Text
 from typer.core import TyperGroup
 
 from runtime.errors import Pix2rtError
+from runtime.process import take_every_character
 
 INTERRUPTED = 130
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.ENOMEM, errno.EIO)
@@ -27,6 +28,10 @@ class Commands(TyperGroup):
     """
 
     interrupted = "interrupted"
+
+    def main(self, *arguments: Any, **options: Any) -> Any:
+        take_every_character()
+        return super().main(*arguments, **options)
 
     def invoke(self, ctx: Any) -> Any:
         try:

@@ -13,9 +13,8 @@ from rich.table import Table
 from runtime.commands import ASSETS
 from runtime.commands.console import err, note, out
 from runtime.commands.options import Backend, Device, Threads
-from runtime.media.images import read_drawing, read_inst_map, read_label_map, read_photo, write_image
+from runtime.media.images import read_drawing, read_image, read_inst_map, read_label_map, read_photo, write_image
 from runtime.media.mask_images import read_hole_mask
-from runtime.media.translation_images import read_translation_input
 from runtime.runners.inpainter import Inpainter
 from runtime.runners.sketch_completer import SketchCompleter
 from runtime.runners.synthesizer import Synthesizer
@@ -77,7 +76,7 @@ def _synthesis(timed: Timed, opened: Opened) -> tuple[str, Pictures]:
 def _translation(timed: Timed, opened: Opened) -> tuple[str, Pictures]:
     """Line drawing → photo: pix2pix."""
     translator = timed("load the engine", lambda: opened(Translator, "edges2photo.onnx"))
-    drawing = read_translation_input(ASSETS / "edges2photo_input.png", translator.input_nc, note)
+    drawing = read_image(ASSETS / "edges2photo_input.png", translator.input_nc, note).pixels
     pictures = {
         "edges2photo.png": timed("first call", lambda: translator.run(drawing)),
         "edges2photo_input.png": drawing,

@@ -1,18 +1,16 @@
 """Images and masks in, completed images out."""
 
-import time
 from pathlib import Path
 from typing import Annotated
 
-import numpy as np
 import typer
-from numpy.typing import NDArray
 
-from runtime.commands.console import NoteOnce, note
-from runtime.commands.options import Backend, Device, Engine, Threads
-from runtime.commands.results import print_result, write_all
+from runtime.commands.console import note
+from runtime.commands.options import Backend, Device, Engine, SkipExisting, StopAtFirst, Threads
+from runtime.commands.results import ImageRun, Result
 from runtime.engines.engine import engine_spec
-from runtime.errors import InputError
+from runtime.files import is_folder
+from runtime.media.images import read_image, read_photo
 from runtime.media.input_files import (
     IMAGE_SUFFIXES,
     WRITTEN_SUFFIXES,
@@ -20,9 +18,9 @@ from runtime.media.input_files import (
     match_masks,
     output_paths,
     refuse_overwriting,
+    without_masks,
 )
 from runtime.media.mask_images import read_hole_mask
-from runtime.media.translation_images import read_translation_input
 from runtime.runners.inpainter import Inpainter
 from runtime.runners.windows import Strategy
 
@@ -36,8 +34,8 @@ def inpaint(
         Path | None,
         typer.Argument(
             metavar="MASKS",
-            help="One mask for all images, or a folder with one of each image's name: black = known. "
-            "Only with --style it may be left out; then everything is repainted.",
+            help="One mask for all images, or a folder with NAME.png or NAME_mask.png for each: black = known. "
+            "If not given, each image's NAME_mask.png beside it; with --style everything is repainted.",
         ),
     ] = None,
     *,
@@ -52,6 +50,8 @@ def inpaint(
     dilate: Annotated[int, typer.Option(help="Pixels that every hole grows by.")] = 0,
     feather: Annotated[int, typer.Option(help="Pixels at a grown hole's border that fade into the image.")] = 0,
     invert_mask: Annotated[bool, typer.Option("--invert-mask", help="Black is missing in the masks.")] = False,
+    skip_existing: SkipExisting = False,
+    stop_at_first: StopAtFirst = False,
     device: Device = "auto",
     backend: Backend = "auto",
     threads: Threads = None,
@@ -67,37 +67,36 @@ def inpaint(
     Example: `pix2rt inpaint restyle.onnx photo.png --style painting.jpg -o painted.png`
     """
     engine_spec(engine, ("inpainter",))
-    if masks is None and style is None:
-        raise InputError("MASKS is missing; give a mask, or a folder with one of each image's name")
     files = find_images([images], IMAGE_SUFFIXES, WRITTEN_SUFFIXES[0])
-    mask_files = match_masks(files, masks) if masks else []
+    if is_folder(images) and (masks or not style):
+        files = without_masks(files, masks)
+    mask_files = [] if style and not masks else match_masks(files, masks)
     targets = output_paths(files, output, "image", WRITTEN_SUFFIXES)
     refuse_overwriting("mask", mask_files, targets)
     refuse_overwriting("style", [style] if style else [], targets)
     if targets[0].suffix.lower() != WRITTEN_SUFFIXES[0]:
         note("JPEG changes every pixel a little; write a PNG to keep what is known as it is")
     inpainter = Inpainter(engine, device, backend=backend, threads=threads)
-    notes = NoteOnce()
-    style_image = read_translation_input(style, _RGB, lambda s: notes.add(style, s)) if style else None
+    run = ImageRun("inpaint", files, targets, output, skip_existing, stop_at_first)
+    style_image = read_photo(style, run.notify(style)) if style else None
 
-    def completed(index: int) -> NDArray[np.uint8]:
-        path = files[index]
-        pixels = read_translation_input(path, _RGB, lambda sentence: notes.add(path, sentence))
+    def completed(index: int) -> list[Result]:
+        notify = run.notify(files[index])
+        source = read_image(files[index], _RGB, notify)
         hole_mask = None
         if mask_files:
-            mask_path = mask_files[index]
-            hole_mask = read_hole_mask(mask_path, lambda sentence: notes.add(mask_path, sentence)) != invert_mask
-        return inpainter.run(
-            pixels,
+            mask = mask_files[index]
+            hole_mask = read_hole_mask(mask, run.notify(mask), is_inverted=invert_mask)
+        image = inpainter.run(
+            source.pixels,
             hole_mask,
             style=style_image,
             strategy=strategy,
             dilate=dilate,
             feather=feather,
-            notify=lambda sentence: notes.add(path, sentence),
+            notify=notify,
         )
+        return [Result(targets[index], image, source.profile)]
 
-    start = time.perf_counter()
-    write_all("inpaint", completed, targets, files)
-    notes.finish()
-    print_result(len(targets), "image", time.perf_counter() - start, output)
+    run.write(completed)
+    run.finish()

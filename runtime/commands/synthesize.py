@@ -1,7 +1,6 @@
 """Label maps in, photos out."""
 
 import json
-import time
 from pathlib import Path
 from typing import Annotated
 
@@ -9,11 +8,11 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
-from runtime.commands.console import note
-from runtime.commands.options import Backend, Device, Engine, Threads
-from runtime.commands.results import print_result, write_all
+from runtime.commands.options import Backend, Device, Engine, SkipExisting, StopAtFirst, Threads
+from runtime.commands.results import ImageRun, Result
 from runtime.errors import InputError, StyleError
 from runtime.files import require_file
+from runtime.media.decoding import Notify
 from runtime.media.images import read_inst_map, read_label_map, read_photo
 from runtime.media.input_files import find_label_maps, match_instances, output_paths, refuse_overwriting
 from runtime.runners.checks import check_integer_maps, check_label_ids
@@ -47,6 +46,8 @@ def synthesize(
     pad: Annotated[
         bool, typer.Option("--pad", help="Extend maps to a size the engine takes, crop the result.")
     ] = False,
+    skip_existing: SkipExisting = False,
+    stop_at_first: StopAtFirst = False,
     device: Device = "auto",
     backend: Backend = "auto",
     threads: Threads = None,
@@ -64,29 +65,34 @@ def synthesize(
     refuse_overwriting("photo", [styles_from] if styles_from else [], targets)
     chosen = _styles_option(styles)
     synthesizer = Synthesizer(engine, device, backend=backend, threads=threads)
+    run = ImageRun("synthesize", label_maps, targets, output, skip_existing, stop_at_first)
+
+    def ids_of(path: Path) -> NDArray[np.uint8]:
+        return _read_ids(path, synthesizer, unknown, run.notify(path))
+
     if styles_from:
         if chosen is not None or len(label_maps) > 1:
             raise InputError("--styles-from takes the styles of one scene: give one label map, and no --styles")
-        regions = read_inst_map(partners[0]) if partners else _read_ids(label_maps[0], synthesizer, unknown)
+        regions = read_inst_map(partners[0], run.notify(partners[0])) if partners else ids_of(label_maps[0])
         path = encoder or engine.with_suffix(".encoder.onnx")
         chosen = StyleEncoder(path, device, backend=backend, threads=threads).run(
-            read_photo(styles_from), regions, pad=pad
+            read_photo(styles_from, run.notify(styles_from)), regions, pad=pad
         )
 
-    def photo(index: int) -> NDArray[np.uint8]:
-        label_map = _read_ids(label_maps[index], synthesizer, unknown)
-        inst_map = read_inst_map(partners[index]) if partners else None
-        return synthesizer.run(
+    def photo(index: int) -> list[Result]:
+        label_map = ids_of(label_maps[index])
+        inst_map = read_inst_map(partners[index], run.notify(partners[index])) if partners else None
+        image = synthesizer.run(
             label_map, inst_map, styles=chosen, seed=seed, edges_from_labels=edges_from_labels, pad=pad
         )
+        return [Result(targets[index], image)]
 
-    start = time.perf_counter()
-    write_all("synthesize", photo, targets, label_maps)
-    print_result(len(targets), "image", time.perf_counter() - start, output)
+    run.write(photo)
+    run.finish()
 
 
-def _read_ids(path: Path, synthesizer: Synthesizer, unknown: int | None) -> NDArray[np.uint8]:
-    ids = read_label_map(path, synthesizer.labels, note)
+def _read_ids(path: Path, synthesizer: Synthesizer, unknown: int | None, notify: Notify) -> NDArray[np.uint8]:
+    ids = read_label_map(path, synthesizer.labels, notify)
     try:
         maps = check_integer_maps(ids, "label_map", "class ids")
         checked: NDArray[np.uint8] = check_label_ids(maps, synthesizer.labels, unknown)[0]

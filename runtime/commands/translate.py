@@ -4,15 +4,15 @@ import time
 from pathlib import Path
 from typing import Annotated
 
-import numpy as np
 import typer
-from numpy.typing import NDArray
 
-from runtime.commands.console import NoteOnce, note, progress_bar
-from runtime.commands.options import Backend, Device, Engine, Threads
-from runtime.commands.results import print_result, write_all
+from runtime.commands.console import note, progress_bar
+from runtime.commands.options import Backend, Device, Engine, SkipExisting, StopAtFirst, Threads
+from runtime.commands.results import ImageRun, Result, print_result
 from runtime.engines.engine import engine_spec
 from runtime.errors import InputError
+from runtime.files import is_there
+from runtime.media.images import PICTURE_CHANNELS, read_image
 from runtime.media.input_files import (
     ARRAY_SUFFIX,
     IMAGE_SUFFIXES,
@@ -22,10 +22,7 @@ from runtime.media.input_files import (
     output_paths,
     refuse_overwriting,
 )
-from runtime.media.translation_images import read_translation_input
 from runtime.runners.translator import Translator
-
-_PICTURE_CHANNELS = (1, 3)
 
 
 def translate(
@@ -41,6 +38,8 @@ def translate(
         str | None,
         typer.Option(help="Four letters for a video, as FFmpeg knows them; the suffix decides if not given."),
     ] = None,
+    skip_existing: SkipExisting = False,
+    stop_at_first: StopAtFirst = False,
     device: Device = "auto",
     backend: Backend = "auto",
     threads: Threads = None,
@@ -56,7 +55,10 @@ def translate(
     Example: `pix2rt translate day2night.onnx clip.mp4 -o night.mp4`
     """
     spec = engine_spec(engine, ("translator",))
-    video = find_video(inputs)
+    video = find_video(inputs, output)
+    if video and skip_existing and is_there(output):
+        note(f"{output} was there already")
+        return
     if video:
         translator = Translator(engine, device, backend=backend, threads=threads)
         _translate_video(translator, video, output, seed, codec)
@@ -66,31 +68,30 @@ def translate(
     image, translation = spec.input("image"), spec.output("translation")
     assert image
     assert translation  # engine_spec refuses engines without them
-    written = WRITTEN_SUFFIXES if translation.shape[3] in _PICTURE_CHANNELS else (ARRAY_SUFFIX,)
-    read = IMAGE_SUFFIXES if image.shape[3] in _PICTURE_CHANNELS else (ARRAY_SUFFIX,)
+    written = WRITTEN_SUFFIXES if translation.shape[3] in PICTURE_CHANNELS else (ARRAY_SUFFIX,)
+    read = IMAGE_SUFFIXES if image.shape[3] in PICTURE_CHANNELS else (ARRAY_SUFFIX,)
     images = find_images(inputs, read, written[0])
     targets = output_paths(images, output, "image", written)
     translator = Translator(engine, device, backend=backend, threads=threads)
-    notes = NoteOnce()
+    run = ImageRun("translate", images, targets, output, skip_existing, stop_at_first)
 
-    def translated(index: int) -> NDArray[np.uint8]:
-        path = images[index]
-        pixels = read_translation_input(path, translator.input_nc, lambda sentence: notes.add(path, sentence))
-        return translator.run(pixels, seed=seed)
+    def translated(index: int) -> list[Result]:
+        notify = run.notify(images[index])
+        source = read_image(images[index], translator.input_nc, notify)
+        profile = source.profile if translator.output_nc == translator.input_nc else None
+        if source.profile and not profile:
+            notify("its colour profile does not fit the result's channels, and was dropped")
+        return [Result(targets[index], translator.run(source.pixels, seed=seed), profile)]
 
-    start = time.perf_counter()
-    write_all("translate", translated, targets, images)
-    notes.finish()
-    print_result(len(targets), "image", time.perf_counter() - start, output)
+    run.write(translated)
+    run.finish()
 
 
 def _translate_video(translator: Translator, video: Path, output: Path, seed: int | None, codec: str | None) -> None:
-    from runtime.media.video import require_target, translate_video  # here, because OpenCV is an extra
+    from runtime.media.video import translate_video  # here, because PyAV is an extra
+    from runtime.media.video_writer import require_target
 
-    if codec is None:
-        require_target(output)
-    elif len(codec) != 4 or not codec.isascii():
-        raise InputError(f"--codec {codec} is not four letters such as mp4v, MJPG or FFV1")
+    require_target(output, codec)
     refuse_overwriting("video", [video], [output])
     start = time.perf_counter()
     with progress_bar("frames") as progress:

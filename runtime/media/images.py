@@ -1,34 +1,55 @@
-"""Image files in and out, with Pillow: label maps, instance maps, photos, results."""
+"""Image files in and out: label maps, instance maps, pictures, arrays, results."""
 
-import struct
-import warnings
-import zlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import tokenize
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image
 
 from runtime.engines.labels import LabelSpec
 from runtime.errors import ImageFileError, InputError
-from runtime.files import atomic_path, require_file
+from runtime.files import atomic_path, is_stream, open_input, require_readable
+from runtime.media.decoding import Notify, Picture, converted_to_srgb, read_picture
+from runtime.media.input_files import ARRAY_SUFFIX
 
-RAW_MODE = "pix2rt raw mode"
-_ID_MODES = ("1", "L", "P", "I", "I;16", "I;16L", "I;16B")
-# What Pillow's decoders raise for damaged files, beside OSError.
-DECODE_ERRORS = (OSError, SyntaxError, ValueError, TypeError, IndexError, KeyError, EOFError, struct.error, zlib.error)
+PICTURE_CHANNELS = (1, 3)
+
+_RGB, _RGBA = 3, 4
+_OPAQUE = 255
+_HIGHEST_16_BIT = 65535
+_NARROW_BITS = (8, 10, 12)  # what cameras and microscopes store in 16
+_ARRAY_ERRORS = (
+    *(OSError, ValueError, TypeError, SyntaxError, EOFError, OverflowError, MemoryError, RecursionError),
+    tokenize.TokenError,
+)
 
 
-def read_label_map(
-    path: str | Path, labels: LabelSpec, notify: Callable[[str], None] | None = None
-) -> NDArray[np.integer[Any]]:
+@dataclass(frozen=True)
+class ImageFile:
+    """What an engine of images gets.
+
+    Attributes:
+        pixels: uint8 [H, W, C].
+        profile: ICC profile that the pixels are in, where the file says so; it fits one or three channels as they are.
+    """
+
+    pixels: NDArray[np.uint8]
+    profile: bytes | None = None
+
+
+def _ignore(sentence: str) -> None:
+    """For those who need not be told."""
+
+
+def read_label_map(path: str | Path, labels: LabelSpec, notify: Notify = _ignore) -> NDArray[np.integer[Any]]:
     """Read class ids [H, W], not yet compared with the class table.
 
     A grey or palette PNG holds the ids themselves (a palette image's indices, whatever their colours). A colour picture
     is translated where all its colours are in the class table; classes that share a colour become the first of them.
+    Three equal channels that are not in the table are the ids.
 
     Args:
         path: a PNG, or another lossless image.
@@ -39,135 +60,186 @@ def read_label_map(
         MissingFileError: nothing is there, or a directory is.
         ImageFileError: corrupt, no image, a JPEG, or colours that are not in the table.
     """
-    with decoding(path, "label map") as image:
-        if image.format in ("JPEG", "MPO"):
-            raise ImageFileError(
-                f"label map {path} is a JPEG: its compression changes class ids; use the PNG it was made from"
-            )
-        if image.mode in _ID_MODES:
-            return _ids(image)
-        if image.mode not in ("RGB", "RGBA"):
-            raise ImageFileError(f"label map {path} has pixels of mode {image.mode}, expected ids (L, P, I) or RGB")
-        picture = np.asarray(image.convert("RGB"))
+    picture = _lossless_picture(path, "label map")
+    if picture.samples.ndim == len("HW"):
+        return picture.samples
     try:
-        ids = labels.ids_from_palette(picture)
+        ids: NDArray[np.integer[Any]] = labels.ids_from_palette(picture.samples)
     except InputError as error:
-        raise ImageFileError(f"label map {path}: {error}") from error
-    if notify:
-        notify(f"{path} is a colour picture; its colours were translated to class ids")
+        equal = _equal_channels(picture)
+        if equal is None:
+            raise ImageFileError(f"label map {path}: {error}") from error
+        notify("it has three equal channels, not colours of the class table; they were taken as class ids")
+        return equal
+    notify("it is a colour picture; its colours were translated to class ids")
     return ids
 
 
-def read_inst_map(path: str | Path) -> NDArray[np.integer[Any]]:
-    """Read instance ids [H, W] from an 8-, 16- or 32-bit image of one channel.
+def read_inst_map(path: str | Path, notify: Notify = _ignore) -> NDArray[np.integer[Any]]:
+    """Read instance ids [H, W] from an 8-, 16- or 32-bit image of one channel, or of three equal ones, which is told.
 
     Raises:
         MissingFileError: nothing is there, or a directory is.
         ImageFileError: corrupt, no image, a JPEG, or in colour.
     """
-    with decoding(path, "instance map") as image:
-        if image.format in ("JPEG", "MPO") or image.mode not in _ID_MODES:
-            raise ImageFileError(
-                f"instance map {path} is a {image.format} of mode {image.mode}, expected a PNG of one channel with 8, "
-                "16 or 32 bits whose values are the instance ids"
-            )
-        return _ids(image)
+    picture = _lossless_picture(path, "instance map")
+    if picture.samples.ndim == len("HW"):
+        return picture.samples
+    ids = _equal_channels(picture)
+    if ids is None:
+        raise ImageFileError(
+            f"instance map {path} is in colour, expected a PNG of one channel with 8, 16 or 32 bits whose values are "
+            "the instance ids"
+        )
+    notify("it has three equal channels; they were taken as instance ids")
+    return ids
 
 
-def read_photo(path: str | Path) -> NDArray[np.uint8]:
-    """Read a photo as RGB uint8 [H, W, 3], turned as its EXIF entry says.
+def _lossless_picture(path: str | Path, what: str) -> Picture:
+    picture = read_picture(Path(path), what, as_ids=True)
+    if picture.is_jpeg:
+        raise ImageFileError(f"{what} {path} is a JPEG: its compression changes ids; use the PNG it was made from")
+    if picture.samples.dtype.kind not in "iu":
+        raise ImageFileError(
+            f"{what} {path} has floating-point pixels, expected ids: one channel with 8, 16 or 32 bits"
+        )
+    return picture
 
-    Grey becomes three equal channels (16 bits lose the lower eight), transparency is dropped, CMYK is converted without
-    a colour profile.
+
+def _equal_channels(picture: Picture) -> NDArray[np.integer[Any]] | None:
+    first = picture.samples[..., 0]
+    return first if (picture.samples[..., 1:] == first[..., None]).all() else None
+
+
+def read_image(path: Path, input_nc: int, notify: Notify = _ignore) -> ImageFile:
+    """Read a picture, or an array (.npy), for an engine of `input_nc` channels.
+
+    Pictures are turned as their EXIF entry says; 16-bit samples lose the low byte; what is transparent lies on white;
+    CMYK becomes RGB; grey and colour become each other as the engine wants. All of these but the first are told.
+
+    Args:
+        path: the file.
+        input_nc: the engine's C; pictures are for 1 or 3.
+        notify: called with a sentence for every such conversion.
+
+    Returns:
+        `pixels` [H, W, input_nc]; of an array, whatever it holds with three axes.
 
     Raises:
         MissingFileError: nothing is there, or a directory is.
-        ImageFileError: corrupt, or no image.
+        ImageFileError: corrupt, no image, pixels that are no 8 or 16 bits, or a picture where an array is needed.
     """
-    with decoding(path, "photo") as image:
-        upright = turned_upright(image, path)
-        if upright.mode.startswith("I"):
-            return np.repeat(_high_bytes(upright), 3, axis=2)
-        return np.asarray(upright.convert("RGB"))
+    is_picture = input_nc in PICTURE_CHANNELS
+    if path.suffix.lower() == ARRAY_SUFFIX or (is_stream(path) and not is_picture):
+        return ImageFile(_read_array(path))
+    if not is_picture:
+        raise ImageFileError(
+            f"image {path}: this engine takes {input_nc} channels, which no picture has; give a .npy file of uint8 "
+            f"[H, W, {input_nc}]"
+        )
+    picture = read_picture(path, "image")
+    if picture.has_more_frames:
+        notify("it has several frames; the first was taken")
+    pixels = _eight_bits(picture, path, notify)
+    if picture.alpha is not None and picture.is_transparent:
+        notify("it is transparent in places; it was laid on white")
+        pixels = _on_white(pixels, picture.alpha)
+    return _with_channels(pixels, picture.profile, input_nc, notify)
 
 
-def read_drawing(path: str | Path) -> NDArray[np.uint8]:
-    """Read a sketch or photo as uint8 [H, W, 1], [H, W, 3] or, where it is transparent, [H, W, 4].
+def read_photo(path: str | Path, notify: Notify = _ignore) -> NDArray[np.uint8]:
+    """Read a picture as RGB uint8 [H, W, 3]; conversions and errors as in `read_image`."""
+    return read_image(Path(path), _RGB, notify).pixels
 
-    Turned as its EXIF entry says; 16 bits lose the lower eight, CMYK is converted without a colour profile.
 
-    Raises:
-        MissingFileError: nothing is there, or a directory is.
-        ImageFileError: corrupt, or no image.
+def read_drawing(path: str | Path, notify: Notify = _ignore) -> NDArray[np.uint8]:
+    """Read a sketch or photo as uint8 [H, W, 1], [H, W, 3] or, with an alpha channel [H, W, 4].
+
+    Conversions and errors as in `read_image`, but that what is transparent stays so.
     """
-    with decoding(path, "image") as image:
-        upright = turned_upright(image, path)
-        if upright.mode.startswith("I"):
-            return _high_bytes(upright)
-        if upright.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in upright.info:
-            return np.asarray(upright.convert("RGBA"))
-        if upright.mode in ("1", "L"):
-            return np.asarray(upright.convert("L"))[..., None]
-        return np.asarray(upright.convert("RGB"))
+    path = Path(path)
+    picture = read_picture(path, "image")
+    pixels = _eight_bits(picture, path, notify)
+    if picture.alpha is not None:
+        return np.dstack([pixels if pixels.ndim == len("HWC") else np.dstack([pixels] * _RGB), picture.alpha])
+    return pixels if pixels.ndim == len("HWC") else pixels[..., None]
 
 
-def _high_bytes(image: Image.Image) -> NDArray[np.uint8]:
-    """The upper eight of 16 bits, [H, W, 1]."""
-    high = np.clip(np.asarray(image).astype(np.int64) >> 8, 0, 255).astype(np.uint8)
-    return np.expand_dims(high, -1)
+def _eight_bits(picture: Picture, path: Path, notify: Notify) -> NDArray[np.uint8]:
+    """16-bit samples by their high byte, fewer bits in 16 by their own."""
+    for sentence in picture.notes:
+        notify(sentence)
+    samples = picture.samples
+    if samples.dtype == np.uint8:
+        return samples
+    if samples.dtype.kind == "f":
+        raise ImageFileError(f"image {path} has floating-point pixels, expected 8 or 16 bits; convert it to 8 bits")
+    low, high = int(samples.min()), int(samples.max())
+    if low < 0 or high > _HIGHEST_16_BIT:
+        raise ImageFileError(f"image {path} has values from {low} to {high}, expected 8 or 16 bits; scale it to 8 bits")
+    bits = next((bits for bits in _NARROW_BITS if 0 < high < 1 << bits), 16)
+    if bits == 16:
+        notify("its 16 bits per sample were cut to the high 8")
+    else:
+        notify(f"its values need {bits} of their 16 bits; they were scaled by that range")
+    return (samples >> (bits - 8)).astype(np.uint8)
 
 
-def write_image(path: str | Path, image: NDArray[np.uint8]) -> None:
-    """Write uint8 [H, W, C] atomically: as .npy, or one or three channels as .jpg, .jpeg or else PNG.
+def _on_white(pixels: NDArray[np.uint8], alpha: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    opacity = alpha.astype(np.uint16) if pixels.ndim == len("HW") else alpha[..., None].astype(np.uint16)
+    return (_OPAQUE - ((_OPAQUE - pixels) * opacity + _OPAQUE // 2) // _OPAQUE).astype(np.uint8)
+
+
+def _with_channels(pixels: NDArray[np.uint8], profile: bytes | None, channels: int, notify: Notify) -> ImageFile:
+    """Grey as RGB and the reverse; a profile does not fit what that gives, so colours then go by sRGB."""
+    is_grey = pixels.ndim == len("HW")
+    if is_grey == (channels == 1):
+        return ImageFile(pixels[..., None] if is_grey else pixels, profile)
+    if profile and (srgb := converted_to_srgb(pixels, profile)) is not None:
+        notify("it was converted to sRGB by its colour profile, which does not fit the engine's channels")
+        pixels, is_grey = srgb, False
+    elif is_grey:
+        notify("it is grey, the engine takes RGB: three equal channels were made")
+    if channels == _RGB:
+        return ImageFile(np.repeat(pixels[..., None], _RGB, axis=2) if is_grey else pixels)
+    notify("it is in colour, the engine takes grey: its luma was taken")
+    return ImageFile(np.asarray(Image.fromarray(pixels).convert("L"))[..., None])
+
+
+def _read_array(path: Path) -> NDArray[np.uint8]:
+    path = require_readable(path, "array")
+    try:
+        # Mapped where it can be: the header's claim is compared with the file's size before any memory is taken.
+        if is_stream(path):
+            array = np.load(open_input(path), allow_pickle=False)
+        else:
+            array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except _ARRAY_ERRORS as error:
+        raise ImageFileError(f"array {path} is corrupt, empty or no .npy file of numbers ({error})") from error
+    if not isinstance(array, np.ndarray) or array.ndim != len("HWC"):
+        shape = list(array.shape) if isinstance(array, np.ndarray) else "an archive"
+        raise ImageFileError(f"array {path} is {shape}, expected uint8 [H, W, C]: one picture per file")
+    return np.array(array)
+
+
+def write_image(path: str | Path, image: NDArray[np.uint8], profile: bytes | None = None) -> None:
+    """Write uint8 [H, W, C] atomically: one or three channels as .jpg, .jpeg or else PNG, others as .npy.
+
+    Args:
+        path: the file, or `-` and other streams.
+        image: the pixels.
+        profile: ICC profile that they are in.
 
     Raises:
         OutputError: the folder cannot be made or written, or `path` is a directory.
     """
     suffix = Path(path).suffix.lower()
-    with atomic_path(path) as temporary:
-        if suffix == ".npy":
-            np.save(temporary, image, allow_pickle=False)
+    with atomic_path(path) as temporary, temporary.open("wb") as stream:
+        if suffix == ARRAY_SUFFIX or image.shape[2] not in PICTURE_CHANNELS:
+            np.save(stream, image, allow_pickle=False)
             return
         picture = Image.fromarray(image[..., 0] if image.shape[2] == 1 else image)
         if suffix in (".jpg", ".jpeg"):
-            picture.save(temporary, format="JPEG", quality=95)
+            picture.save(stream, format="JPEG", quality=95, icc_profile=profile)
         else:
-            picture.save(temporary, format="PNG", compress_level=3)
-
-
-def turned_upright(image: Image.Image, path: str | Path) -> Image.Image:
-    """Turn a decoded image as its EXIF entry says; raises ImageFileError where the entry is damaged."""
-    try:
-        upright: Image.Image = ImageOps.exif_transpose(image)
-    except DECODE_ERRORS as error:
-        raise ImageFileError(f"image {path}: its EXIF entry is corrupt ({error}); save it without") from error
-    return upright
-
-
-def _ids(image: Image.Image) -> NDArray[np.integer[Any]]:
-    ids = np.asarray(image)
-    return ids.astype(np.uint8) if ids.dtype == np.bool_ else ids
-
-
-@contextmanager
-def decoding(path: str | Path, what: str) -> Iterator[Image.Image]:
-    """Open and decode an image file; whatever is wrong with its bytes becomes an ImageFileError that names it.
-
-    `info[RAW_MODE]` of the image says how the samples lie in the file, which decoding makes Pillow forget.
-    """
-    path = require_file(path, what)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what matters of a damaged file becomes an error
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            image = Image.open(path)
-            image.info[RAW_MODE] = str(image.tile)
-            image.load()
-    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
-        raise ImageFileError(
-            f"{what} {path} has more than {Image.MAX_IMAGE_PIXELS} pixels, which no engine takes; give a smaller image"
-        ) from error
-    except DECODE_ERRORS as error:
-        raise ImageFileError(f"{what} {path} is corrupt, empty or no image ({error})") from error
-    with image:
-        yield image
+            picture.save(stream, format="PNG", compress_level=3, icc_profile=profile)

@@ -1,51 +1,50 @@
 """Files that go with an image: hole masks, weights of its pixels, hints. Pictures of any mode."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from runtime.errors import ImageFileError
-from runtime.media.images import decoding, read_drawing, turned_upright
+from runtime.media.decoding import Notify, read_picture
+from runtime.media.images import read_drawing
 
-_LOSSY = ("JPEG", "MPO", "WEBP")  # a WebP does not tell whether it is
-_LOSSY_COMPRESSIONS = ("jpeg", "webp")  # of a TIFF
 _MIDDLE = 128
-_OPAQUE = 255
 _RGBA = 4
+_OPAQUE = 255
+_MOST = 0.6  # of an image, more than holes usually are
 
 
-def read_hole_mask(path: Path, notify: Callable[[str], None]) -> NDArray[np.bool_]:
+def read_hole_mask(path: Path, notify: Notify, *, is_inverted: bool = False) -> NDArray[np.bool_]:
     """Read a mask as bool [H, W], True = missing: whatever is not black; of a JPEG or WebP, what is lighter than
     middle grey.
 
     Args:
         path: a picture of one or three channels, 1 to 16 bits.
-        notify: called with a sentence where the file is a JPEG or WebP.
+        notify: called with a sentence where the file is a JPEG or WebP, or most of it is missing.
+        is_inverted: black is what is missing.
 
     Raises:
         MissingFileError: nothing is there, or a directory is.
         ImageFileError: corrupt, no image, or transparent in places, which could mean either.
     """
-    with decoding(path, "mask") as image:
-        is_lossy = image.format in _LOSSY or image.info.get("compression") in _LOSSY_COMPRESSIONS
-        picture = turned_upright(image, path)
-        if picture.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in picture.info:
-            picture = picture.convert("RGBA")
-            if picture.getchannel("A").getextrema() != (_OPAQUE, _OPAQUE):
-                raise ImageFileError(
-                    f"mask {path} is transparent in places, which could mean missing or known; save it without "
-                    "transparency, white = missing"
-                )
-        if picture.mode not in ("1", "L", "RGB") and not picture.mode.startswith(("I", "F")):
-            picture = picture.convert("RGB")
-        values = np.asarray(picture)
-    if values.ndim > len("HW"):
-        values = values.max(axis=-1)
-    if is_lossy:
+    picture = read_picture(path, "mask")
+    if picture.is_transparent:
+        raise ImageFileError(
+            f"mask {path} is transparent in places, which could mean missing or known; save it without transparency, "
+            "white = missing"
+        )
+    values = picture.samples if picture.samples.ndim == len("HW") else picture.samples.max(axis=-1)
+    if picture.may_be_lossy:
         notify("a JPEG's or WebP's blacks are not quite black; what is lighter than middle grey counts as missing")
-    missing: NDArray[np.bool_] = values >= _MIDDLE if is_lossy else np.not_equal(values, 0)
+    is_light = values >= _MIDDLE if picture.may_be_lossy else np.not_equal(values, 0)
+    missing: NDArray[np.bool_] = is_light != is_inverted
+    if _MOST < missing.mean() < 1:
+        notify(
+            "most of it counts as missing; if it is known, leave --invert-mask out"
+            if is_inverted
+            else "most of it is not black and counts as missing; if it is known, pass --invert-mask"
+        )
     return missing
 
 

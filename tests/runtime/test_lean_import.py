@@ -10,7 +10,7 @@ import pytest
 from tests.paths import ROOT
 from tests.runtime import tiny_engines, tiny_translators
 
-HEAVY = ("torch", "onnx", "cv2", "PIL", "typer", "rich", "onnxruntime", "training", "export")
+HEAVY = ("torch", "onnx", "cv2", "av", "PIL", "typer", "rich", "onnxruntime", "training", "export")
 
 
 def loaded(code):
@@ -63,6 +63,6 @@ def test_every_module_imports_alone(module):
     assert not {"torch", "onnx", "training", "export"} & set(loaded(f"import {module}"))
 
 
-def test_opencv_waits_for_the_first_video():
+def test_pyav_waits_for_the_first_video():
     """The commands load without it; it takes long, and is an extra."""
-    assert "cv2" not in loaded("import runtime.__main__")
+    assert not {"av", "cv2"} & set(loaded("import runtime.__main__"))

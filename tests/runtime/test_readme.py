@@ -43,9 +43,18 @@ def test_the_translators_example(tmp_path, monkeypatch):
     Image.fromarray(sketch).save(tmp_path / "sketch.png")
     monkeypatch.chdir(tmp_path)
     values: dict = {}
-    exec(example("Translator"), values)
+    exec(example("stochastic"), values)
     np.testing.assert_array_equal(values["photos"][1], tiny_translators.expected(sketch))
     np.testing.assert_array_equal(values["photo"], tiny_translators.expected(sketch, seed=7))
+
+
+def test_what_all_runners_share(tmp_path, monkeypatch):
+    tiny_translators.translator(tmp_path / "edges2photo.onnx")
+    monkeypatch.chdir(tmp_path)
+    values: dict = {}
+    exec(example("warm_up"), values)
+    with pytest.raises(ValueError, match="was closed"):
+        values["translator"].warm_up()
 
 
 def test_the_inpainters_example(tmp_path, monkeypatch, capsys):

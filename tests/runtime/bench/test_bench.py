@@ -186,3 +186,14 @@ def test_generated_maps_fit_the_engine(tmp_path):
         assert label_map.shape == inst_map.shape == scene.size == tiny_engines.SIZE
         assert label_map.max() == 3
         assert inst_map.max() == 4
+
+
+def test_a_folder_called_runtime_where_the_user_works(tmp_path, monkeypatch):
+    """It must not be taken for ours, in the command's process or in its workers."""
+    engine = tiny_engines.synthesizer(tmp_path / "plain.onnx")
+    for name in ("runtime", "training", "numpy"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text("raise SystemExit('the wrong one')")
+    monkeypatch.chdir(tmp_path)
+    result = run(engine, "--runs", 1)
+    assert result.exit_code == 0, result.output

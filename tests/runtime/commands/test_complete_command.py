@@ -88,9 +88,11 @@ def test_a_hint_is_what_the_library_takes(workplace):
     trace = ("--trace", workplace / "trace.png")
     assert run(*common, workplace / "hint.png", "-o", workplace / "joint.png", "--joint", *trace).exit_code == 0
     np.testing.assert_array_equal(read(workplace / "joint.png"), np.concatenate([LINES, made], 1))
-    result = run(*common, workplace / "sketch.png", "-o", workplace / "p.png")
-    assert result.exit_code == 2
-    assert "sketch.png has no transparency" in result.stderr
+    Image.fromarray(LINES).save(workplace / "opaque.png")
+    for given, message in (("opaque.png", "opaque.png has no transparency"), ("sketch.png", "is the image itself")):
+        result = run(*common, workplace / given, "-o", workplace / "p.png")
+        assert result.exit_code == 2
+        assert message in result.stderr
 
 
 def test_a_folder_of_sketches_with_a_hint_for_each(workplace):

@@ -143,10 +143,14 @@ def test_mistakes_exit_with_2_and_one_line(workplace):
     translator = tiny_translators.translator(workplace / "translator.onnx")
     mistakes = {
         "is a 'translator' engine, expected 'inpainter'": (translator, photo, mask, "-o", out),
-        "MASKS is missing": (engine, photo, "-o", out),
+        "photo.png has no mask in": (engine, photo, "-o", out),
+        "photo_mask.png, or give one mask file": (engine, photo, "-o", out),
+        f"mask {photo} is the image itself": (engine, photo, photo, "-o", out),
+        "(nor have 2 other images); expected a.png or a_mask.png there, and not the image itself": (
+            *(engine, photos, photos, "-o", out),
+        ),
         "mask": (engine, photo, workplace / "no.png", "-o", out),
-        f"c.png has no mask in {masks}; expected c.png there": (engine, photos, masks, "-o", out),
-        "photo.png has no mask in": (engine, photo, masks, "-o", out),
+        f"c.png has no mask in {masks}; expected c.png or c_mask.png there": (engine, photos, masks, "-o", out),
         "holds no .png": (engine, photo, workplace / "empty", "-o", out),
         "broken.png is corrupt": (engine, photo, workplace / "broken.png", "-o", out),
         "hole_mask is bool [31, 48], expected uint8 or bool [32, 48]": (

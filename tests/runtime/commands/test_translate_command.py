@@ -150,12 +150,29 @@ def test_mistakes_exit_with_2_and_one_line(workplace):
     assert {path: path.read_bytes() for path in workplace.rglob("*") if path.is_file()} == before
 
 
-def test_what_was_done_before_a_broken_file_stays_whole(workplace):
+def test_a_broken_file_does_not_end_the_folder(workplace):
     (workplace / "photos" / "aa.png").write_bytes(b"no image")
+    (workplace / "photos" / "cc.png").write_bytes(b"")
     out = workplace / "out"
     result = run(workplace / "rgb.onnx", workplace / "photos", "-o", out)
     assert result.exit_code == 2
+    lines = result.stderr.strip().splitlines()
+    assert lines[0] == "2 of 10 images failed:"
+    assert "aa.png is corrupt" in lines[1]
+    assert "cc.png is corrupt" in lines[2]
+    assert "8 images in" in result.stdout
+    assert {path.stem for path in out.iterdir()} == {"10", "9", "a", "b", "c", "d", "e", "f"}
+    for stem in ("10", "a", "b", "c", "d"):
+        np.testing.assert_array_equal(read(out / f"{stem}.png"), expected(PHOTO))
+
+
+def test_stop_at_first(workplace):
+    (workplace / "photos" / "aa.png").write_bytes(b"no image")
+    out = workplace / "out"
+    result = run(workplace / "rgb.onnx", workplace / "photos", "-o", out, "--stop-at-first")
+    assert result.exit_code == 2
     assert "aa.png is corrupt" in result.stderr
+    assert len(result.stderr.strip().splitlines()) == 1
     assert sorted(path.name for path in out.iterdir()) == ["10.png", "9.png", "a.png"]
     for path in out.iterdir():
         np.testing.assert_array_equal(read(path), expected(PHOTO))

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from runtime.errors import ImageFileError, MissingFileError, Pix2rtError
-from runtime.media.translation_images import read_translation_input
+from runtime.media.images import read_image
 
 PHOTO = np.random.default_rng(0).integers(0, 256, (9, 14, 3), dtype=np.uint8)
 GREY = PHOTO[..., 0]
@@ -25,7 +25,7 @@ def path(tmp_path):
 def read(path, input_nc=3):
     """The pixels and the notes."""
     notes = []
-    pixels = read_translation_input(path, input_nc, notes.append)
+    pixels = read_image(path, input_nc, notes.append).pixels
     assert pixels.dtype == np.uint8
     assert pixels.shape[2] == input_nc
     return pixels, " ".join(notes)
@@ -190,7 +190,7 @@ def test_pictures_for_an_engine_of_other_channels(path):
     with pytest.raises(
         ImageFileError, match=r"image\.png: this engine takes 5 channels.*\.npy file of uint8 \[H, W, 5\]"
     ):
-        read_translation_input(path, 5, print)
+        read_image(path, 5)
 
 
 def test_arrays(tmp_path):
