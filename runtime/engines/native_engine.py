@@ -1,4 +1,4 @@
-"""Engines run by our own kernels on the CPU: the program in the engine file, weights read where the mapped file has them."""
+"""Engines run by our own kernels on the CPU: a file's program, with weights read where the mapped file has them."""
 
 import ctypes
 import mmap
@@ -12,29 +12,38 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from runtime.engines.backend import Loop
 from runtime.engines.native_planner import Planner, WeightFile
 from runtime.engines.native_steps import Plan, build
 from runtime.engines.program import Program, read_program
+from runtime.engines.source import EngineSource
 from runtime.engines.spec import EngineSpec
-from runtime.errors import DeviceError, EngineFormatError, UnknownProgramError
-from runtime.native.library import Kernels, load_kernels
+from runtime.errors import ClosedError, DeviceError, EngineFormatError, UnknownProgramError
+from runtime.native.library import load_kernels
 
 _KEPT_PLANS = 8  # shapes whose plans are kept; a plan is some 100 kB
 Shapes = tuple[tuple[int, ...], ...]
 
 
 class NativeEngine:
-    """The native kernels and a mapped engine file. See `runtime.engines.engine.Engine`."""
+    """The native kernels and a mapped engine file. See `runtime.engines.backend.Engine`."""
 
+    backend = "native"
     device = "cpu"
+    skipped: tuple[str, ...] = ()
 
     def __init__(
-        self, path: Path, spec: EngineSpec, threads: int | None, kernels: str | None = None, algorithm: str = "auto"
+        self,
+        engine: EngineSource | Path,
+        spec: EngineSpec,
+        threads: int | None = None,
+        kernels: str | None = None,
+        algorithm: str = "auto",
     ) -> None:
         """Map the file; nothing of its weights is read yet.
 
         Args:
-            path: the engine file.
+            engine: the engine's bytes.
             spec: its specification.
             threads: of one call; None for one per physical core.
             kernels: the instruction set, by default the best that this CPU has.
@@ -46,19 +55,21 @@ class NativeEngine:
             EngineFormatError: the program or the file is damaged.
         """
         self._kernels = load_kernels(kernels)
-        self.spec, self._path, self._algorithm = spec, path, algorithm
+        self._source = EngineSource.of(engine)
+        self.spec, self._algorithm = spec, algorithm
         self.threads = threads or physical_cores()
-        found = read_program(path, spec)
+        found = read_program(self._source, spec)
         if found is None:
-            raise UnknownProgramError(f"engine {path} carries no program for native kernels; export it again")
+            raise UnknownProgramError(f"engine {self._source} carries no program for native kernels; export it again")
         self._program: Program = found[0]
-        self._file: _MappedFile | None = _MappedFile(path)
+        self._file: _Bytes | None = _Bytes(self._source)
         self._weights = WeightFile(self._file.address, found[1])
         self._check_bounds(self._file.size)
         self._lock = threading.Lock()
         self._plans: OrderedDict[Shapes, Plan] = OrderedDict()
         self._arenas: list[_Arena] = []
         self._buffers = {tensor.name: i for i, tensor in enumerate((*spec.inputs, *spec.outputs))}
+        self._plan(_smallest_shapes(spec))  # what these kernels cannot do shows now
 
     @property
     def instruction_set(self) -> str:
@@ -66,7 +77,7 @@ class NativeEngine:
         return self._kernels.name
 
     def run(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-        """See `runtime.engines.engine.Engine.run`."""
+        """See `runtime.engines.backend.Engine.run`."""
         return self._run(inputs, None)[0]
 
     def profile(self, inputs: Mapping[str, NDArray[Any]]) -> list[tuple[str, float]]:
@@ -74,6 +85,10 @@ class NativeEngine:
         seconds: list[float] = []
         steps = self._run(inputs, seconds)[1]
         return list(zip(steps, seconds, strict=True))
+
+    def loop(self, inputs: Mapping[str, NDArray[Any]], carried: Mapping[str, str]) -> Loop:
+        """See `runtime.engines.backend.Engine.loop`; no program of today carries its outputs."""
+        raise DeviceError(f"engine {self._source} cannot loop in native kernels; open it with backend='onnxruntime'")
 
     def close(self) -> None:
         """Unmap the file and free the memory, as soon as no call runs."""
@@ -87,7 +102,7 @@ class NativeEngine:
     ) -> tuple[dict[str, NDArray[Any]], list[str]]:
         file = self._file  # keeps it mapped while this call runs
         if file is None:
-            raise DeviceError(f"engine {self._path} is closed; open it again")
+            raise ClosedError(f"engine {self._source} was closed; open it again")
         given = {t.name: np.ascontiguousarray(inputs[t.name], t.dtype) for t in self.spec.inputs}
         plan, outputs = self._plan(tuple(array.shape for array in given.values()))
         results = {name: np.empty(shape, dtype) for name, shape, dtype in outputs}
@@ -121,7 +136,7 @@ class NativeEngine:
     def _check_bounds(self, size: int) -> None:
         for found in self._weights.initializers.values():
             if found.offset < 0 or found.offset + found.nbytes > size:
-                raise EngineFormatError(f"engine {self._path}: initializer {found.name} lies beyond the file's end")
+                raise EngineFormatError(f"engine {self._source}: initializer {found.name} lies beyond the file's end")
 
     def _take(self, size: int) -> "_Arena":
         with self._lock:
@@ -129,7 +144,7 @@ class NativeEngine:
                 arena = self._arenas.pop()
                 if arena.size >= size:
                     return arena
-        return _Arena(size, self._path)
+        return _Arena(size, self._source)
 
     def _give(self, arena: "_Arena") -> None:
         """Keep it for the next call: fresh memory costs as much as some layers."""
@@ -138,32 +153,44 @@ class NativeEngine:
                 self._arenas.append(arena)
 
 
-class _MappedFile:
-    """A file's bytes, read-only, shared with every process that maps it."""
+class _Bytes:
+    """An engine's bytes, read-only; a file's are shared with every process that maps it."""
 
-    def __init__(self, path: Path) -> None:
-        with path.open("rb") as file:
-            self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        self.size = len(self._map)
-        self.address = np.frombuffer(self._map, np.uint8).ctypes.data
-        if hasattr(mmap, "MADV_WILLNEED"):
-            self._map.madvise(mmap.MADV_WILLNEED)  # read ahead while the host prepares its first call
+    def __init__(self, source: EngineSource) -> None:
+        self._held: mmap.mmap | bytes
+        if source.data is not None:
+            self._held = source.data
+        else:
+            with source.open() as file:
+                self._held = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            if hasattr(mmap, "MADV_WILLNEED"):
+                self._held.madvise(mmap.MADV_WILLNEED)  # read ahead while the host prepares its first call
+        self.size = len(self._held)
+        self.address: int = np.frombuffer(self._held, np.uint8).ctypes.data
 
 
 class _Arena:
     """Memory of one call."""
 
-    def __init__(self, size: int, path: Path) -> None:
+    def __init__(self, size: int, source: EngineSource) -> None:
         self.size = max(size, mmap.PAGESIZE)
         try:
             self._map = mmap.mmap(-1, self.size)
         except (OSError, ValueError, OverflowError, MemoryError) as error:
             raise DeviceError(
-                f"engine {path} needs {self.size / 1e6:.0f} MB for an input of this size, which are not there: {error}"
+                f"engine {source} needs {self.size / 1e6:.0f} MB for an input of this size; there is less ({error})"
             ) from error
         if hasattr(mmap, "MADV_HUGEPAGE"):
             self._map.madvise(mmap.MADV_HUGEPAGE)
         self.address = np.frombuffer(self._map, np.uint8).ctypes.data
+
+
+def _smallest_shapes(spec: EngineSpec) -> Shapes:
+    """Inputs of a size that the engine takes."""
+    side = -(-spec.smallest_side // spec.size_multiple) * spec.size_multiple
+    size = spec.size or (side, side)
+    sizes = {"N": 1, "H": size[0], "W": size[1]}
+    return tuple(tuple(sizes.get(axis, 1) if isinstance(axis, str) else axis for axis in t.shape) for t in spec.inputs)
 
 
 def physical_cores() -> int:

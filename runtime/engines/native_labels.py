@@ -99,8 +99,7 @@ def pool_labels(planner: Planner, labels: Labels, pool: ops.AveragePool) -> Labe
 def convolve_labels(planner: Planner, labels: Labels, conv: Step, sources: tuple[Source, ...]) -> Part:
     """The convolution `conv` of labels: of their styles as of any value, then of their codes on top.
 
-    Args:
-        sources: weights of the codes (operand 0) and of the styles (operand 1).
+    `sources` are weights of the codes (operand 0) and of the styles (operand 1).
     """
     if labels.styles:
         styles = tuple(source._replace(operand=0) for source in sources if source.operand == 1)

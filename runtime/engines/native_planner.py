@@ -1,4 +1,4 @@
-"""From a program to the steps of native kernels: normalisations, activations and concatenations move into their readers.
+"""From a program to the steps of native kernels: norms, activations and concatenations move into their readers.
 
 A value is the parts that its readers read: a concatenation is the list of its sources' parts, a normalisation a scale
 and shift of a part, whose statistics the convolution before it leaves behind.
@@ -225,7 +225,9 @@ class Planner:
     def _upsample(self, layer: ops.Upsample) -> Parts:
         height, width = self._shape(layer.output)[1:]
         options = (layer.mode == "linear",)
-        made = [self.made(layer.op, (x.channels, height, width), inputs=(x,), options=options) for x in self._inputs(layer)]
+        made = [
+            self.made(layer.op, (x.channels, height, width), inputs=(x,), options=options) for x in self._inputs(layer)
+        ]
         return tuple(parts[0] for parts in made)
 
     def _depth_to_space(self, layer: ops.DepthToSpace) -> Parts:

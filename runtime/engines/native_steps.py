@@ -118,7 +118,9 @@ def build(steps: Sequence[Step], batch: int, kernels: Kernels, threads: int) -> 
     for index, step in enumerate(steps):
         size = kernels.scratch(layers[index], threads)
         if size is None:
-            raise UnknownProgramError(f"the native kernels have no {step.kind} of kernel {step.kernel}, stride {step.stride}")
+            raise UnknownProgramError(
+                f"the native kernels have no {step.kind} of kernel {step.kernel}, stride {step.stride}"
+            )
         step.scratch = Block(size, index, index)
         for block in (*step.blocks(), step.scratch):
             block.first = min(block.first, index) if id(block) in blocks else index

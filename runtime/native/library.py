@@ -149,6 +149,11 @@ def missing_reason() -> str | None:
     return None
 
 
+def instruction_sets() -> list[str]:
+    """Those that this CPU and the library have, the best first; errors as in `load_kernels`."""
+    return [name for name in ("avx512", "avx2", "neon", "generic") if _library().p2r_find(name.encode())]
+
+
 def load_kernels(name: str | None = None) -> Kernels:
     """The kernels called `name`; by default those the environment variable PIX2RT_CPU names, else the best.
 
@@ -159,7 +164,7 @@ def load_kernels(name: str | None = None) -> Kernels:
     wanted = name or os.environ.get("PIX2RT_CPU") or None
     handle = library.p2r_find(wanted.encode() if wanted else None)
     if not handle:
-        have = ", ".join(kernels for kernels in ("avx512", "avx2", "neon", "generic") if library.p2r_find(kernels.encode()))
+        have = ", ".join(instruction_sets())
         raise DeviceError(f"native kernels {wanted!r} are not available here; this CPU and build have {have}")
     return Kernels(library, handle)
 
