@@ -69,7 +69,7 @@ class NativeEngine:
         self._plans: OrderedDict[Shapes, Plan] = OrderedDict()
         self._arenas: list[_Arena] = []
         self._buffers = {tensor.name: i for i, tensor in enumerate((*spec.inputs, *spec.outputs))}
-        self._plan(_smallest_shapes(spec))  # what these kernels cannot do shows now
+        self._try_plan()
 
     @property
     def instruction_set(self) -> str:
@@ -114,6 +114,16 @@ class NativeEngine:
         if seconds is not None and times is not None:
             seconds += list(times)
         return results, plan.labels
+
+    def _try_plan(self) -> None:
+        """What these kernels cannot do shows on opening; so does what does not fit, where sizes are fixed."""
+        try:
+            self._plan(_smallest_shapes(self.spec))
+        except UnknownProgramError:
+            raise
+        except EngineFormatError:
+            if self.spec.size:
+                raise
 
     def _plan(self, shapes: Shapes) -> tuple[Plan, list[tuple[str, tuple[int, ...], str]]]:
         with self._lock:

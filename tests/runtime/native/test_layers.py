@@ -52,36 +52,36 @@ def kernel(*dims):
 # Wider than a random program's: several panels, pieces and chunks, more weights than pixels and the reverse.
 WIDE = {
     "many channels, few pixels": [
-        conv(("floats",), "a", ("a",), pad_mode="reflect"),
-        conv(("a",), "b", ("b",)),
-        conv(("b",), "c", ("c",), stride=(2, 2), pad_mode="reflect"),
+        conv(("floats",), "a", ("w_a",), pad_mode="reflect"),
+        conv(("a",), "b", ("w_b",)),
+        conv(("b",), "c", ("w_c",), stride=(2, 2), pad_mode="reflect"),
     ],
     "dilated": [
-        conv(("floats",), "a", ("a",)),
-        conv(("a",), "b", ("b",), dilation=(3, 5), pads=(3, 5, 3, 5), pad_mode="reflect"),
-        conv(("b",), "c", ("c",), dilation=(2, 2), pads=(2, 2, 2, 2)),
+        conv(("floats",), "a", ("w_a",)),
+        conv(("a",), "b", ("w_b",), dilation=(3, 5), pads=(3, 5, 3, 5), pad_mode="reflect"),
+        conv(("b",), "c", ("w_c",), dilation=(2, 2), pads=(2, 2, 2, 2)),
     ],
     "transposed": [
-        conv(("floats",), "a", ("a",)),
-        ConvTranspose(("a",), "b", "t", None, (2, 2), AROUND, (0, 0)),
-        ConvTranspose(("b",), "c", "s", None, (3, 2), NONE, (1, 0)),
+        conv(("floats",), "a", ("w_a",)),
+        ConvTranspose(("a",), "b", "w_t", None, (2, 2), AROUND, (0, 0)),
+        ConvTranspose(("b",), "c", "w_s", None, (3, 2), NONE, (1, 0)),
     ],
     "concatenated": [
-        conv(("floats",), "a", ("a",)),
+        conv(("floats",), "a", ("w_a",)),
         InstanceNorm(("a",), "n", None, None, 1e-5),
         Activation(("n",), "r", "leaky_relu", 0.2),
         Concat(("floats", "r", "floats"), "j"),
-        conv(("j",), "c", ("j1", "j2"), pad_mode="reflect"),
+        conv(("j",), "c", ("w_j1", "w_j2"), pad_mode="reflect"),
     ],
 }
 WEIGHTS = {
-    "a": kernel(300, 3, 3, 3),
-    "b": kernel(70, 300, 3, 3),
-    "c": kernel(41, 70, 3, 3),
-    "t": kernel(300, 70, 4, 4),
-    "s": kernel(70, 19, 3, 3),
-    "j1": kernel(35, 5, 3, 3),
-    "j2": kernel(35, 301, 3, 3),
+    "w_a": kernel(300, 3, 3, 3),
+    "w_b": kernel(70, 300, 3, 3),
+    "w_c": kernel(41, 70, 3, 3),
+    "w_t": kernel(300, 70, 4, 4),
+    "w_s": kernel(70, 19, 3, 3),
+    "w_j1": kernel(35, 5, 3, 3),
+    "w_j2": kernel(35, 301, 3, 3),
 }
 
 
@@ -111,13 +111,13 @@ def test_a_large_map(tmp_path, algorithm):
     """More tiles and units than threads, with statistics over all of them."""
     image = np.random.default_rng(8).integers(0, 256, (1, 131, 190, 3), np.uint8)
     layers = [
-        conv(("floats",), "a", ("p",)),
+        conv(("floats",), "a", ("w_p",)),
         InstanceNorm(("a",), "n", None, None, 1e-5),
         Activation(("n",), "r", "relu"),
-        conv(("r",), "c", ("q",), pad_mode="reflect"),
+        conv(("r",), "c", ("w_q",), pad_mode="reflect"),
         InstanceNorm(("c",), "m", None, None, 1e-5),
     ]
-    weights = {"p": kernel(24, 3, 3, 3), "q": kernel(33, 24, 3, 3)}
+    weights = {"w_p": kernel(24, 3, 3, 3), "w_q": kernel(33, 24, 3, 3)}
     program, path = save_images(tmp_path / "large.onnx", layers, weights, image, 33)
     expected = reference(program, weights, {"image": image})
     for kernels in SETS:
@@ -129,8 +129,8 @@ def test_a_large_map(tmp_path, algorithm):
 def test_a_mean_far_from_zero_costs_no_digits(tmp_path):
     """Variance 1e-4 of the squared mean: a float32 sum of squares would lose four digits of it."""
     image = np.random.default_rng(9).integers(0, 256, (1, 64, 64, 3), np.uint8)
-    layers = [conv(("floats",), "a", ("p",), bias="far"), InstanceNorm(("a",), "n", None, None, 1e-5)]
-    weights = {"p": kernel(16, 3, 3, 3), "far": np.full(16, 100, np.float32)}
+    layers = [conv(("floats",), "a", ("w_p",), bias="far"), InstanceNorm(("a",), "n", None, None, 1e-5)]
+    weights = {"w_p": kernel(16, 3, 3, 3), "far": np.full(16, 100, np.float32)}
     program, path = save_images(tmp_path / "far.onnx", layers, weights, image, 16)
     expected = reference(program, weights, {"image": image})
     for kernels in SETS:
