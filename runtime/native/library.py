@@ -12,7 +12,9 @@ from typing import Any
 from runtime.errors import DeviceError, EngineFormatError
 
 _ABI = 1
-_NAME = {"win32": "pix2rt_native.dll", "darwin": "libpix2rt_native.dylib"}.get(sys.platform, "libpix2rt_native.so")
+PATH = Path(__file__).with_name(
+    {"win32": "pix2rt_native.dll", "darwin": "libpix2rt_native.dylib"}.get(sys.platform, "libpix2rt_native.so")
+)
 PLAIN, LEAKY, TANH = range(3)
 KINDS = (
     *("conv", "conv_transpose", "norm", "sum", "concat", "stats", "average_pool", "max_pool", "depth_to_space"),
@@ -171,20 +173,19 @@ def load_kernels(name: str | None = None) -> Kernels:
 
 @functools.cache
 def _library() -> ctypes.CDLL:
-    path = Path(__file__).with_name(_NAME)
-    if not path.exists():
+    if not PATH.exists():
         raise DeviceError(
             "native kernels were not built when pix2rt was installed: install a C compiler (gcc or clang), "
             "then pip install --force-reinstall --no-deps pix2rt"
         )
     try:
-        library = ctypes.CDLL(str(path))
+        library = ctypes.CDLL(str(PATH))
         _declare(library)
     except (OSError, AttributeError) as error:
-        raise DeviceError(f"native kernels {path} do not load ({error}); install pix2rt again") from error
+        raise DeviceError(f"native kernels {PATH} do not load ({error}); install pix2rt again") from error
     if library.p2r_abi() != _ABI:
         raise DeviceError(
-            f"native kernels {path} are of another version ({library.p2r_abi()}, expected {_ABI}); install pix2rt again"
+            f"native kernels {PATH} are of another version ({library.p2r_abi()}, expected {_ABI}); install pix2rt again"
         )
     return library
 
