@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from setuptools import Extension, setup
+from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build_ext import build_ext
 from setuptools.errors import CCompilerError, CompileError
 
@@ -55,6 +56,13 @@ class BuildNative(build_ext):
         self.compiler.link_shared_object(objects, target, libraries=libraries)
 
 
+class AnyPythonWheel(bdist_wheel):
+    """A wheel of one platform, but of every version of Python."""
+
+    def get_tag(self) -> tuple[str, str, str]:
+        return "py3", "none", super().get_tag()[2]
+
+
 library = Extension("runtime.native.kernels", [f"{SOURCES}/kernels.c"], optional=True)
 library.depends = sorted(str(path) for path in Path(SOURCES).glob("*.[ch]"))
-setup(ext_modules=[library], cmdclass={"build_ext": BuildNative})
+setup(ext_modules=[library], cmdclass={"build_ext": BuildNative, "bdist_wheel": AnyPythonWheel})
