@@ -7,7 +7,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,14 @@ from runtime.native.library import load_kernels
 
 _KEPT_PLANS = 8  # shapes whose plans are kept; a plan is some 100 kB
 Shapes = tuple[tuple[int, ...], ...]
+
+
+class Timing(NamedTuple):
+    """Of one step of a run; `products` are multiply-adds of a convolution in the direct form, else 0."""
+
+    step: str
+    seconds: float
+    products: int
 
 
 class NativeEngine:
@@ -80,11 +88,15 @@ class NativeEngine:
         """See `runtime.engines.backend.Engine.run`."""
         return self._run(inputs, None)[0]
 
-    def profile(self, inputs: Mapping[str, NDArray[Any]]) -> list[tuple[str, float]]:
-        """Run once; what each step was, and its seconds."""
+    def profile(self, inputs: Mapping[str, NDArray[Any]]) -> list[Timing]:
+        """Run once; what each step took."""
         seconds: list[float] = []
-        steps = self._run(inputs, seconds)[1]
-        return list(zip(steps, seconds, strict=True))
+        plan = self._run(inputs, seconds)[1]
+        return [Timing(*step) for step in zip(plan.labels, seconds, plan.products, strict=True)]
+
+    def peak(self) -> float:
+        """Floating-point operations a second that all threads together can reach, measured; takes 50 ms."""
+        return self._kernels.peak() * self.threads
 
     def loop(self, inputs: Mapping[str, NDArray[Any]], carried: Mapping[str, str]) -> Loop:
         """See `runtime.engines.backend.Engine.loop`; no program of today carries its outputs."""
@@ -99,7 +111,7 @@ class NativeEngine:
 
     def _run(
         self, inputs: Mapping[str, NDArray[Any]], seconds: list[float] | None
-    ) -> tuple[dict[str, NDArray[Any]], list[str]]:
+    ) -> tuple[dict[str, NDArray[Any]], Plan]:
         file = self._file  # keeps it mapped while this call runs
         if file is None:
             raise ClosedError(f"engine {self._source} was closed; open it again")
@@ -113,7 +125,7 @@ class NativeEngine:
         self._give(arena)
         if seconds is not None and times is not None:
             seconds += list(times)
-        return results, plan.labels
+        return results, plan
 
     def _try_plan(self) -> None:
         """What these kernels cannot do shows on opening; so does what does not fit, where sizes are fixed."""

@@ -1,6 +1,7 @@
 """The steps of a native plan: calls of kernels and the memory they work on, before they become C structures."""
 
 import ctypes
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
@@ -96,6 +97,7 @@ class Plan:
         size: bytes of the arena.
         kept: what `layers` points to.
         labels: what each layer is, for people.
+        products: multiply-adds of each layer in the direct form; 0 where that is not what counts.
         outputs: name, shape and dtype of the engine's outputs.
     """
 
@@ -103,6 +105,7 @@ class Plan:
     size: int
     kept: list[object] = field(repr=False)
     labels: list[str]
+    products: list[int]
     outputs: list[tuple[str, tuple[int, ...], str]] = field(default_factory=list)
 
 
@@ -129,7 +132,16 @@ def build(steps: Sequence[Step], batch: int, kernels: Kernels, threads: int) -> 
     size = place(list(blocks.values()))
     kept = []
     layers = (Layer * len(steps))(*(_layer(step, batch, kept) for step in steps))
-    return Plan(layers, size, kept, [_label(step) for step in steps])
+    return Plan(layers, size, kept, [_label(step) for step in steps], [batch * _products(step) for step in steps])
+
+
+def _products(step: Step) -> int:
+    outputs, height, width = step.shape
+    if step.kind == "conv_transpose":
+        height, width = step.inputs[0].height, step.inputs[0].width
+    elif step.kind != "conv":
+        return 0
+    return math.prod(step.kernel) * sum(part.channels for part in step.inputs) * outputs * height * width
 
 
 def _label(step: Step) -> str:

@@ -116,6 +116,11 @@ class Kernels:
         self.name: str = library.p2r_name(handle).decode()
         self.lanes: int = library.p2r_lanes(handle)
 
+    def peak(self) -> float:
+        """Floating-point operations a second that one thread reaches in the innermost loop; takes 50 ms."""
+        products: float = self._library.p2r_peak(self._handle)
+        return 2 * products
+
     def scratch(self, layer: Layer, threads: int) -> int | None:
         """Bytes of memory that `layer` needs for itself; None where these kernels cannot run it."""
         size: int = self._library.p2r_scratch(self._handle, byref(layer), threads)
@@ -196,6 +201,7 @@ def _declare(library: ctypes.CDLL) -> None:
         "p2r_find": (c_void_p, [c_char_p]),
         "p2r_lanes": (c_int32, [c_void_p]),
         "p2r_name": (c_char_p, [c_void_p]),
+        "p2r_peak": (c_double, [c_void_p]),
         "p2r_scratch": (c_int64, [c_void_p, POINTER(Layer), c_int32]),
         "p2r_run": (c_int32, [c_void_p, POINTER(Layer), c_int32, POINTER(_Call), POINTER(c_double)]),
     }

@@ -1,4 +1,4 @@
-/* The library's five functions: what Python calls. Which kernels run is decided here, by CPUID. */
+/* The functions that Python calls. Which kernels run is decided here, by CPUID. */
 #include "pix2rt.h"
 #include "system.h"
 #include <stdlib.h>
@@ -71,6 +71,8 @@ P2R_EXPORT const p2r_kernels *p2r_find(const char *name) {
 
 P2R_EXPORT int32_t p2r_lanes(const p2r_kernels *kernels) { return kernels->lanes; }
 P2R_EXPORT const char *p2r_name(const p2r_kernels *kernels) { return kernels->name; }
+
+P2R_EXPORT double p2r_peak(const p2r_kernels *kernels) { return kernels->peak(); }
 
 P2R_EXPORT int64_t p2r_scratch(const p2r_kernels *kernels, const p2r_layer *layer, int32_t threads) {
     return kernels->scratch(layer, threads);

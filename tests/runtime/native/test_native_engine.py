@@ -90,6 +90,19 @@ def test_workers_sleep_between_calls(tmp_path):
     assert time.process_time() - start < 0.1
 
 
+def test_where_time_goes(tmp_path):
+    engine = open_native(tiny_programs.engine(tmp_path / "e.onnx"))
+    timings = engine.profile(maps("random"))
+    assert timings[0].step.startswith("codes")
+    convolutions = [timing for timing in timings if timing.products]
+    assert all(timing.step.startswith("conv") for timing in convolutions)
+    # Transposed, from 8 channels to 4, 3×3, of 2 images of half the size in each axis that is strided.
+    (up,) = [timing for timing in timings if timing.step.startswith("conv_transpose")]
+    assert up.products % (9 * 8 * 4 * 2) == 0
+    assert all(0 <= timing.seconds < 1 for timing in timings)
+    assert engine.peak() > 1e8
+
+
 def test_closed(tmp_path):
     engine = open_native(tiny_programs.engine(tmp_path / "e.onnx"))
     inputs = maps("random")
