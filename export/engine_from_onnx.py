@@ -15,6 +15,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import onnx
+
+from cuda_ext.build import ptx
+from cuda_ext.onnx_functions import DOMAIN
 from export.errors import ExportError
 from runtime.engines.onnx_metadata import read_spec
 from runtime.engines.spec import EngineSpec
@@ -24,6 +28,7 @@ from runtime.files import atomic_path
 NO_GPU = "none (built on CPU)"
 _MODULES = {"tensorrt": "tensorrt", "tensorrt-rtx": "tensorrt_rtx"}  # in the order of preference
 _PACKAGES = {"tensorrt": "tensorrt", "tensorrt-rtx": "tensorrt-rtx-cu13"}
+_ERRORS = ("ERROR", "INTERNAL_ERROR")
 _MOST_STYLES = {"min": 1, "opt": 256, "max": 1024}  # axis K
 _ACTIVATION_MEMORY = re.compile(r"Total Activation Memory: (\d+)")
 
@@ -105,6 +110,8 @@ def engine_from_onnx(
         _check_profile(profile, spec.size_multiple)
     name, tensorrt = _import(flavor)
     log = _Log()
+    if name == "tensorrt":
+        _register_plugins(Path(onnx_path))
     plan = _build(tensorrt, log, Path(onnx_path), spec, profile)
     built = Plan(output, spec, name, str(tensorrt.__version__), gpu_name(), log.activation_bytes())
     _write(built, plan, Path(onnx_path))
@@ -139,8 +146,11 @@ class _Log:
 
         return Logger()
 
+    def has_errors(self) -> bool:
+        return any(severity in _ERRORS for severity, _ in self.lines)
+
     def errors(self) -> str:
-        found = [message for severity, message in self.lines if severity in ("ERROR", "INTERNAL_ERROR")]
+        found = [message for severity, message in self.lines if severity in _ERRORS]
         return "; ".join(found[-5:]) or "it gave no reason"
 
     def activation_bytes(self) -> int | None:
@@ -162,9 +172,7 @@ def _import(flavor: str | None) -> tuple[str, ModuleType]:
 
 
 def _build(tensorrt: ModuleType, log: _Log, onnx_path: Path, spec: EngineSpec, profile: Profile | None) -> bytes:
-    builder = tensorrt.Builder(log.logger(tensorrt))
-    if not builder:
-        raise DeviceError(f"TensorRT {tensorrt.__version__} cannot build on this machine: {log.errors()}")
+    builder = _builder(tensorrt, log)
     network = builder.create_network(_network_flags(tensorrt))
     parser = tensorrt.OnnxParser(network, builder.logger)
     if not parser.parse_from_file(str(onnx_path)):
@@ -178,6 +186,36 @@ def _build(tensorrt: ModuleType, log: _Log, onnx_path: Path, spec: EngineSpec, p
     if plan is None:
         raise ExportError(f"TensorRT {tensorrt.__version__} cannot build {onnx_path}: {log.errors()}")
     return bytes(plan)
+
+
+def _builder(tensorrt: ModuleType, log: _Log) -> Any:
+    """Where there is no driver it is a null pointer, which the binding refuses, or an object that must not be used."""
+    try:
+        builder = tensorrt.Builder(log.logger(tensorrt))
+    except TypeError as error:
+        raise DeviceError(f"TensorRT {tensorrt.__version__} cannot build on this machine: {log.errors()}") from error
+    if log.has_errors():
+        raise DeviceError(f"TensorRT {tensorrt.__version__} cannot build on this machine: {log.errors()}")
+    return builder
+
+
+def _register_plugins(onnx_path: Path) -> None:
+    """Where the graph has patch-swap, full TensorRT is to take our kernels in the place of the graph's functions.
+
+    Raises:
+        DeviceError: TensorRT's plugin layer, or NVRTC, which compiles the kernels, is not there.
+    """
+    nodes = onnx.load(onnx_path, load_external_data=False).graph.node
+    if not any(node.domain == DOMAIN for node in nodes):
+        return
+    try:
+        ptx()
+        importlib.import_module("cuda_ext.plugins")
+    except (ImportError, RuntimeError) as error:
+        raise DeviceError(
+            f"{onnx_path} has patch-swap, whose kernels cannot be given to TensorRT: {error}; "
+            "pip install pix2rt[tensorrt,cuda], or take --flavor tensorrt-rtx, which runs the graph's own functions"
+        ) from error
 
 
 def _network_flags(tensorrt: ModuleType) -> int:
