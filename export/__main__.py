@@ -160,7 +160,7 @@ def onnx(
     from export.tables import engine_table
 
     for engine in exported:
-        console.print(engine_table(engine.path, engine.spec, engine.obstacle))
+        console.print(engine_table(engine))
 
 
 @app.command("engine", epilog=_ENGINE_EXAMPLES)

@@ -6,8 +6,8 @@ import onnx
 from google.protobuf.message import DecodeError
 from onnx.external_data_helper import uses_external_data
 
-from export.errors import ExportError
-from export.program_from_onnx import NoProgramError, program_from_onnx
+from export.errors import ExportError, NoProgramError
+from export.program_from_onnx import program_from_onnx
 from runtime.engines.onnx_metadata import read_spec
 from runtime.engines.program import PROGRAM_KEY, Program, read_program
 from runtime.engines.spec import SPEC_KEY, EngineSpec

@@ -9,3 +9,7 @@ class ExportError(Pix2rtError, ValueError):
 
 class ParityError(ExportError):
     """The exported engine does not reproduce the checkpoint, so it was not written."""
+
+
+class NoProgramError(ExportError):
+    """A graph computes what the layers of a program cannot."""

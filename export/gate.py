@@ -13,11 +13,16 @@ from numpy.typing import NDArray
 
 from cuda_ext.onnx_functions import DOMAIN
 from export.embedded_program import save_engine
+from export.errors import ParityError
 from export.inference_modules import Expected, Graph, Matches
 from export.parity import Parity, compare_all, worst
+from runtime.engines.backend import Device, Engine
+from runtime.engines.backends import backends
+from runtime.engines.engine import why_not
 from runtime.engines.onnx_engine import OnnxEngine
 from runtime.engines.onnx_metadata import read_spec
 from runtime.engines.program import read_program
+from runtime.engines.source import EngineSource
 from runtime.engines.spec import EngineSpec, TensorSpec
 
 _MANY_PIXELS = 512 * 1024  # above it, one example has to do
@@ -64,22 +69,46 @@ def _example_shapes(graph: Graph, size: tuple[int, int] | None) -> list[tuple[in
     return [(2, side, side + m), (1, 2 * side, side)]
 
 
-def run_gate(path: Path, examples: Iterable[Example], precision: str) -> Parity:
-    """Run the engine file on the examples.
+def run_gate(path: Path, examples: Iterable[Example], precision: str) -> dict[str, Parity]:
+    """Run the engine file on the examples, in every backend that runs it on this machine's CPU.
+
+    Returns:
+        The figures by the backend's name, ONNX Runtime's first.
 
     Raises:
-        ParityError: it does not reproduce the checkpoint.
+        ParityError: one does not reproduce the checkpoint.
         EngineFormatError: its program does not fit its graph.
     """
     spec = read_spec(path)
-    engine = OnnxEngine(path, spec, "cpu", threads=None)
     examples = list(examples)
     _check_program(path, spec, examples)
     matches = _matches(path, examples)
-    return worst(
-        compare_all(example.expected(given), engine.run(example.inputs), precision)
-        for example, given in zip(examples, matches, strict=True)
-    )
+    expected = [example.expected(given) for example, given in zip(examples, matches, strict=True)]
+    figures = {}
+    for engine in _engines(path, spec):
+        pairs = zip(examples, expected, strict=True)
+        try:
+            figures[engine.backend] = worst(
+                compare_all(wanted, engine.run(example.inputs), precision) for example, wanted in pairs
+            )
+        except ParityError as error:
+            raise ParityError(f"in {engine.backend}, {error}") from error
+    return figures
+
+
+def _engines(path: Path, spec: EngineSpec) -> Iterator[Engine]:
+    """The engine in ONNX Runtime, and in the other backends that can run it here; one at a time."""
+    engine: Engine = OnnxEngine(path, spec, "cpu", threads=None)
+    yield engine
+    engine.close()
+    source, cpu = EngineSource.of(path), Device("cpu")
+    for backend in backends().values():
+        if backend.name == engine.backend or cpu.type not in backend.devices:
+            continue
+        if why_not(backend, source, spec, cpu) is None:
+            other = backend.open(source, spec, cpu, None)
+            yield other
+            other.close()
 
 
 def _check_program(path: Path, spec: EngineSpec, examples: list[Example]) -> None:

@@ -11,10 +11,11 @@ from torch import nn
 
 from export.cost import cost_of
 from export.embedded_program import save_engine
-from export.errors import ExportError
+from export.errors import ExportError, NoProgramError
 from export.gate import Example, make_examples, run_gate
 from export.inference_modules import Graph, Request, family_graphs, refuse_foreign_options
-from export.program_from_onnx import NoProgramError, program_from_onnx
+from export.parity import worst
+from export.program_from_onnx import program_from_onnx
 from export.torch_to_onnx import static_tensors, torch_to_onnx
 from runtime.engines.spec import EngineSpec
 from runtime.files import atomic_path
@@ -31,10 +32,18 @@ Report = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Exported:
-    """One file written. `obstacle` is why it has no program; empty where it has one."""
+    """One file written.
+
+    Attributes:
+        path: the file.
+        spec: its specification.
+        backends: what ran it in the gate.
+        obstacle: why it has no program; empty where it has one.
+    """
 
     path: Path
     spec: EngineSpec
+    backends: tuple[str, ...]
     obstacle: str
 
 
@@ -144,9 +153,10 @@ def _write(model: onnx.ModelProto, spec: EngineSpec, examples: list[Example], pa
     with atomic_path(path) as temporary:
         save_engine(model, spec, program, temporary)
         report(f"{spec.kind}: compare engine and checkpoint")
-        spec = replace(spec, parity=run_gate(temporary, examples, spec.precision).figures())
+        figures = run_gate(temporary, examples, spec.precision)
+        spec = replace(spec, parity=worst(figures.values()).figures())
         save_engine(model, spec, program, temporary)
-    return Exported(path, spec, obstacle)
+    return Exported(path, spec, tuple(figures), obstacle)
 
 
 def _spec_of(

@@ -3,17 +3,13 @@
 import onnx
 import onnx_ir as ir
 
-from export.errors import ExportError
+from export.errors import NoProgramError
 from export.graph_patterns import NoFitError, name_of
 from export.program_rules import RULES, Scope
 from runtime.engines.program import Program
 from runtime.engines.program_layer import Layer
 from runtime.engines.program_layers import ToFloats
 from runtime.engines.spec import EngineSpec
-
-
-class NoProgramError(ExportError):
-    """A graph computes what the layers of a program cannot."""
 
 
 def program_from_onnx(model: onnx.ModelProto, spec: EngineSpec) -> Program:

@@ -6,8 +6,9 @@ from pathlib import Path
 
 from rich.table import Table
 
+from export.onnx_from_checkpoint import Exported
 from export.validate import ParityRow
-from runtime.engines.spec import EngineSpec, TensorSpec
+from runtime.engines.spec import TensorSpec
 from training.checkpoint import Checkpoint
 
 
@@ -25,9 +26,10 @@ def checkpoint_table(checkpoint: Checkpoint, path: Path) -> Table:
     return table
 
 
-def engine_table(path: Path, spec: EngineSpec, obstacle: str) -> Table:
-    """Tensors, cost and parity of an engine that was written; `obstacle` is why it has no program, if it has none."""
-    table = _facts(str(path))
+def engine_table(engine: Exported) -> Table:
+    """Tensors, cost and parity of an engine that was written."""
+    spec = engine.spec
+    table = _facts(str(engine.path))
     table.add_row("kind", f"{spec.kind}, {spec.precision}")
     table.add_row("normalisation", spec.normalization)
     for tensor in spec.inputs:
@@ -40,7 +42,8 @@ def engine_table(path: Path, spec: EngineSpec, obstacle: str) -> Table:
         "memory", f"{cost.weight_bytes / 1e6:,.1f} MB weights, {cost.activation_bytes / 1e6:,.1f} MB activations"
     )
     table.add_row("parity", ", ".join(f"{name} {value:.4g}" for name, value in spec.parity.items()))
-    table.add_row("program", f"none: {obstacle}" if obstacle else "for native kernels")
+    table.add_row("compared in", ", ".join(engine.backends))
+    table.add_row("program", f"none: {engine.obstacle}" if engine.obstacle else "yes, for native kernels")
     return table
 
 

@@ -7,7 +7,7 @@ from export.errors import ExportError, ParityError
 from export.gate import make_examples, run_gate
 from export.inference_modules import Graph, request_of
 from export.onnx_from_checkpoint import Report, graphs_of
-from export.parity import Parity
+from export.parity import Parity, worst
 from export.torch_to_onnx import static_tensors
 from runtime.engines.onnx_metadata import read_spec
 from runtime.engines.spec import EngineSpec, TensorSpec
@@ -54,7 +54,7 @@ def _row(checkpoint: Checkpoint, path: Path, spec: EngineSpec) -> ParityRow:
         failure = f"has {_listed(received)}, expected {_listed(expected)}"
         return ParityRow(str(path), spec.precision, names_fit, shapes_fit, None, failure)
     try:
-        parity = run_gate(path, make_examples(graph, spec.size), spec.precision)
+        parity = worst(run_gate(path, make_examples(graph, spec.size), spec.precision).values())
     except ParityError as error:
         return ParityRow(str(path), spec.precision, names_fit, shapes_fit, None, str(error))
     return ParityRow(str(path), spec.precision, names_fit, shapes_fit, parity, "")

@@ -9,9 +9,9 @@ import onnx
 import pytest
 
 from export.embedded_program import add_program
-from export.errors import ExportError
+from export.errors import ExportError, NoProgramError
 from export.onnx_from_checkpoint import export_onnx
-from export.program_from_onnx import NoProgramError, program_from_onnx
+from export.program_from_onnx import program_from_onnx
 from runtime.engines.onnx_metadata import read_metadata, read_spec
 from runtime.engines.program import PROGRAM_KEY, read_program
 from runtime.errors import EngineFormatError, MissingFileError
