@@ -9,7 +9,6 @@ from runtime.commands.console import note
 from runtime.commands.options import Backend, Device, Engine, SkipExisting, StopAtFirst, Threads
 from runtime.commands.results import ImageRun, Result
 from runtime.engines.engine import engine_spec
-from runtime.errors import InputError
 from runtime.files import is_folder
 from runtime.media.images import read_image, read_photo
 from runtime.media.input_files import (
