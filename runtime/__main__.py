@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from runtime.process import prepare_process, silent_interrupts
+from runtime.process import silent_interrupts
 from runtime.version import __version__
 
 with silent_interrupts():
@@ -60,7 +60,6 @@ for _command in (synthesize, translate, inpaint, complete, info, bench, demo):
 
 def main() -> None:
     """Entry point of the console script."""
-    prepare_process()
     try:
         app(prog_name="pix2rt")
     except KeyboardInterrupt:  # before a command began

@@ -11,7 +11,7 @@ from rich.text import Text
 from typer.core import TyperGroup
 
 from runtime.errors import Pix2rtError
-from runtime.process import take_every_character
+from runtime.process import prepare_process
 
 INTERRUPTED = 130
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.ENOMEM, errno.EIO)
@@ -30,7 +30,7 @@ class Commands(TyperGroup):
     interrupted = "interrupted"
 
     def main(self, *arguments: Any, **options: Any) -> Any:
-        take_every_character()
+        prepare_process()
         return super().main(*arguments, **options)
 
     def invoke(self, ctx: Any) -> Any:

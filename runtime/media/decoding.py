@@ -3,6 +3,7 @@ of a file is found here.
 """
 
 import io
+import logging
 import re
 import struct
 import warnings
@@ -71,6 +72,7 @@ def limit_megapixels(limit: float) -> None:
 
 
 limit_megapixels(DEFAULT_MEGAPIXELS)
+logging.getLogger("PIL").addHandler(logging.NullHandler())  # what it logs of damaged files becomes an error here
 
 
 def read_picture(path: Path, what: str, *, as_ids: bool = False) -> Picture:
