@@ -101,10 +101,11 @@ def read_picture(path: Path, what: str, *, as_ids: bool = False) -> Picture:
             samples, alpha = np.asarray(image), None
             samples = samples.astype(np.uint8) if samples.dtype == np.bool_ else samples
         else:
-            upright: Image.Image = image if as_ids else ImageOps.exif_transpose(image)
-            profile = _profile_that_fits(profile, upright.mode, notes)
-            upright, profile = _grey_or_rgb(upright, profile, notes)
-            samples, alpha = _samples(upright)
+            if not as_ids:
+                ImageOps.exif_transpose(image, in_place=True)
+            profile = _profile_that_fits(profile, image.mode, notes)
+            grey_or_rgb, profile = _grey_or_rgb(image, profile, notes)
+            samples, alpha = _samples(grey_or_rgb)
             if samples.dtype == np.uint8 and ";16" in raw_mode:
                 notes.append(_note_on_16_bits(int(samples.max())))
     is_jpeg = kind in _JPEGS or compression == "jpeg"
@@ -172,7 +173,8 @@ def _samples(image: Image.Image) -> tuple[NDArray[Any], NDArray[np.uint8] | None
         return pixels[..., 0] if image.mode in _GREY_MODES else pixels[..., :3], pixels[..., 3]
     if image.mode.startswith(("I", "F")):
         return np.asarray(image), None
-    return np.asarray(image.convert("L" if image.mode in _GREY_MODES else "RGB")), None
+    wanted = "L" if image.mode in _GREY_MODES else "RGB"
+    return np.asarray(image if image.mode == wanted else image.convert(wanted)), None
 
 
 def _note_on_16_bits(highest: int) -> str:
