@@ -111,6 +111,8 @@ def graphs_of(checkpoint: Checkpoint, request: Request, baseline: bool = False) 
         ExportError: a weight is not finite, or the family has no engines.
     """
     family = family_graphs(checkpoint.family)
+    if request.options is None:
+        request = replace(request, options=make_options(checkpoint.family, {}))
     networks = checkpoint.build()
     for network, module in networks.items():
         _check_finite(network, module)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from export.errors import ExportError
-from export.family_options import FamilyOptions, options_class
+from export.family_options import options_class
 from runtime.engines.labels import LabelSpec
 from runtime.engines.spec import EngineSpec, StyleBank, TensorSpec
 from training.networks import family_networks
@@ -32,12 +32,12 @@ class Request:
     Attributes:
         size: fixed (H, W) with N = 1; None leaves N, H, W and K free.
         precision: "fp32" or "fp16".
-        options: the family's own, of `export.family_options`.
+        options: the family's own, of `export.family_options`; `graphs_of` puts the defaults in the place of None.
     """
 
     size: tuple[int, int] | None = None
     precision: str = "fp32"
-    options: Any = field(default_factory=FamilyOptions)
+    options: Any = None
 
     @property
     def dtype(self) -> torch.dtype:
