@@ -32,7 +32,7 @@ def measure(problem: Problem, runs: int, threads: int, progress: Callable[[], No
     for form, make in FORMS.items():
         make(problem.small(), threads)()
         forms[form] = make(problem, threads)
-        memory[form], outputs[form] = _first_run(forms[form])
+        memory[form], outputs[form] = first_run(forms[form])
         progress()
     turns = []
     for _ in range(runs):
@@ -55,8 +55,8 @@ def _seconds(run: Run) -> float:
     return time.perf_counter() - start
 
 
-def _first_run(run: Run) -> tuple[float | None, NDArray[Any]]:
-    """Peak MB beyond what was there and the output, and a copy of the output; None but on Linux."""
+def first_run(run: Run) -> tuple[float | None, NDArray[Any]]:
+    """Peak MB beyond what was there and the output, None but on Linux; and a copy of the output."""
     before = _reset_peak()
     output = run()
     extra = None if before is None else _resident_mb("VmHWM") - before - output.nbytes / 1e6

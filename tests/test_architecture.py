@@ -28,6 +28,7 @@ TOP = {
     "README.md",
     "LICENSE",
     "constraints.txt",
+    "MANIFEST.in",
     ".ci",
     "training",
     "export",

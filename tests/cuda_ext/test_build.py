@@ -71,6 +71,25 @@ def test_changed_sources_are_compiled_again(nvrtc, tmp_path, monkeypatch):
     assert build.ptx() == b"again"
 
 
+def test_all_that_changes_ptx_changes_its_name(tmp_path, monkeypatch):
+    """Sources, options, architecture and compiler: a cache must not give what another version of it made."""
+    monkeypatch.setattr(build, "_nvrtc_version", lambda: (13, 0))
+    names = [build._key("compute_80"), build._key("compute_90")]
+    for version in ((13, 1), (12, 0)):
+        with monkeypatch.context() as patch:
+            patch.setattr(build, "_nvrtc_version", lambda version=version: version)
+            names.append(build._key("compute_80"))
+    with monkeypatch.context() as patch:
+        patch.setattr(build, "_OPTIONS", (*build._OPTIONS, "--use_fast_math"))
+        names.append(build._key("compute_80"))
+    shutil.copytree(build.SOURCES, tmp_path / "sources")
+    with (tmp_path / "sources" / "tile.cuh").open("a") as stream:
+        stream.write("\n// changed")
+    monkeypatch.setattr(build, "SOURCES", tmp_path / "sources")
+    names.append(build._key("compute_80"))
+    assert len(set(names)) == len(names) == 6
+
+
 def test_many_at_once_leave_one_whole_file(nvrtc, cache):
     results = []
     threads = [threading.Thread(target=lambda: results.append(build.ptx())) for _ in range(3)]

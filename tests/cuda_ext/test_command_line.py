@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from cuda_ext.bench import measure
 from cuda_ext.bench_forms import FORMS, Problem
@@ -58,9 +59,9 @@ def test_a_full_disk_exits_with_1():
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="peak memory is told on Linux")
 def test_memory_is_a_forms_own():
     """The convolution form stores scores and one-hot winners of all pairs, the operator neither; in any order."""
-    problem = Problem(64, 64, 16, 32)
+    problem, threads = Problem(64, 64, 16, 32), torch.get_num_threads()
     for _ in range(2):
-        forms = measure(problem, 1, 1, lambda: None)["forms"]
+        forms = measure(problem, 1, threads, lambda: None)["forms"]
         assert forms["convolution"]["extra_mb"] > 2 * problem.scores_mb
         assert forms["operator"]["extra_mb"] < problem.scores_mb
 
