@@ -223,11 +223,17 @@ _Declared = dict[str, tuple[str, list[int | str | None]]]  # name → (type, sha
 
 def _declared(source: EngineSource, nodes: list[Any]) -> _Declared:
     try:
-        return {node.name: (node.type, node.shape) for node in nodes}
+        declared = {node.name: (node.type, node.shape) for node in nodes}
     except UnicodeDecodeError as error:  # onnxruntime decodes names on access, and does not check them on loading
         raise EngineFormatError(
             f"engine {source} is damaged: its graph has the name {error.object!r}, expected UTF-8; export it again"
         ) from error
+    if len(declared) < len(nodes):  # onnxruntime takes it, but gives the one only
+        names = ", ".join(node.name for node in nodes)
+        raise EngineFormatError(
+            f"engine {source} is damaged: two tensors of its graph share a name ({names}); export it again"
+        )
+    return declared
 
 
 def _require_same(source: EngineSource, what: str, tensors: tuple[TensorSpec, ...], actual: _Declared) -> None:

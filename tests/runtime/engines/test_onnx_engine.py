@@ -1,13 +1,15 @@
 """How ONNX Runtime is told to work: what no result shows, and a test must."""
 
 import numpy as np
+import onnx
 import pytest
 
+from runtime import SketchCompleter
 from runtime.engines import onnx_engine
 from runtime.engines.backend import Device
 from runtime.engines.onnx_engine import OnnxEngine
 from runtime.engines.onnx_metadata import read_spec
-from runtime.errors import DeviceError
+from runtime.errors import DeviceError, EngineFormatError
 from tests.runtime import tiny_completers, tiny_engines
 
 
@@ -97,6 +99,17 @@ def test_a_loop_over_the_wrong_arrays(engine):
     loop = engine.loop(inputs() | {"z": np.zeros((1, 5), np.float32)}, {})
     with pytest.raises(DeviceError, match=r"failed on cpu for .*z \[1, 5\]"):
         loop.step()
+
+
+@pytest.mark.parametrize("which", ["next_z", "image"])
+def test_an_output_that_is_there_twice(tmp_path, which):
+    """onnxruntime opens such a graph, and a loop then gets fewer outputs than the graph has names."""
+    path = tiny_completers.completer(tmp_path / "e.onnx")
+    model = onnx.load(path)
+    model.graph.output.add().CopyFrom(next(output for output in model.graph.output if output.name == which))
+    path.write_bytes(model.SerializeToString())
+    with pytest.raises(EngineFormatError, match=rf"two tensors of its graph share a name \(.*{which}"):
+        SketchCompleter(path)
 
 
 def test_cudas_own_words_are_found():
