@@ -25,6 +25,7 @@ EXPORT_MAY_USE = (
 )
 TOP = {
     "pyproject.toml",
+    "setup.py",
     "README.md",
     "LICENSE",
     "constraints.txt",

@@ -1,0 +1,1 @@
+"""Convolutional networks on a CPU, by kernels of our own in C. See README.md."""

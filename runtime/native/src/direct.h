@@ -1,0 +1,221 @@
+/* Convolutions by multiplying patches with panels of weights.
+ *
+ * Wide: maps are larger than weights. All weights are packed once; a unit of work is a tile of the output, whose patch
+ * stays in its core's cache. Deep: weights are larger than maps. The whole input is one patch; a unit is a panel of
+ * output channels, whose weights are packed a piece at a time and used at once for all pixels of all images. */
+#ifndef P2R_DIRECT_H
+#define P2R_DIRECT_H
+#include "geometry.h"
+#include "pack.h"
+
+typedef struct {
+    const p2r_layer *layer;
+    const p2r_call *call;
+    geometry g;
+    int is_deep, panels, n_blocks, n_channels;
+    int rows, columns, tiles_y, tiles_x;  /* of a tile, in a phase's grid; tiles of an image */
+    int64_t patch, piece;                 /* floats: of a patch, of a packed piece of weights */
+    float *bias, *weights, *patches, *pieces;
+    partial_stats partial;
+} direct_job;
+
+INLINE int taps_of(const geometry *g, int phase) { return g->first_tap[phase + 1] - g->first_tap[phase]; }
+/* Blocks whose weights are packed together, so that they stay in the first cache. */
+INLINE int piece_blocks(const geometry *g, int phase) { return max_int(1, 288 / (B * max_int(1, taps_of(g, phase)))); }
+
+static int64_t direct_setup(const p2r_layer *layer, const p2r_call *call, int threads, direct_job *job) {
+    geometry *g = &job->g;
+    if (!geometry_of(layer, g)) return -1;
+    job->layer = layer;
+    job->call = call;
+    job->n_blocks = total_blocks(layer);
+    job->n_channels = total_channels(layer);
+    job->panels = ceil_div(blocks(layer->channels), PANEL);
+    int taps = layer->kernel[0] * layer->kernel[1];
+    int64_t weights = (int64_t)job->panels * PANEL * B * job->n_channels * taps;
+    int64_t whole = job->n_blocks * patch_floats(g, g->grid[0], g->grid[1]);
+    job->is_deep = job->panels >= 4 && weights > 65536 && layer->batch * whole < 2 * weights;
+    job->rows = g->grid[0];
+    job->columns = g->grid[1];
+    if (!job->is_deep) {
+        job->columns = ceil_div(g->grid[1], ceil_div(g->grid[1], 60));
+        job->rows = 1;
+        while (job->rows < min_int(g->grid[0], 8) &&
+               job->n_blocks * patch_floats(g, job->rows + 1, job->columns) < 80 * 1024) job->rows++;
+    }
+    job->tiles_y = ceil_div(g->grid[0], job->rows);
+    job->tiles_x = ceil_div(g->grid[1], job->columns);
+    job->patch = job->n_blocks * patch_floats(g, job->rows, job->columns) + 16;
+    job->piece = 0;
+    for (int p = 0; p < g->n_phases; p++) {
+        int64_t piece = (int64_t)piece_blocks(g, p) * B * taps_of(g, p) * PANEL * B;
+        if (piece > job->piece) job->piece = piece;
+    }
+    int units = job->is_deep ? 1 : job->tiles_y * job->tiles_x;
+    int64_t bytes[] = {blocks(layer->channels) * B * 4, (job->is_deep ? 0 : weights) * 4,
+                       job->patch * 4 * (job->is_deep ? layer->batch : threads), job->piece * 4 * threads};
+    char *at = call ? call->arena + layer->scratch : NULL, *start = at;
+    float **places[] = {&job->bias, &job->weights, &job->patches, &job->pieces};
+    int64_t total = 0;
+    for (int i = 0; i < 4; i++) {
+        if (at) *places[i] = (float *)(start + total);
+        total += round_up(bytes[i]);
+    }
+    if (at) job->partial = (partial_stats){(double *)(start + total), units, blocks(layer->channels) * B};
+    return total + partial_bytes(layer, units);
+}
+
+/* The patch of block `block` of an operand, for outputs from (y, x) on. */
+static void pack_patch(const direct_job *job, int image, int operand, int block, int y, int x, int rows, int columns,
+                       float *out) {
+    const p2r_layer *layer = job->layer;
+    const geometry *g = &job->g;
+    plane p = plane_of(job->call, &layer->in[operand], image, block);
+    int n = patch_columns(g, columns), x0 = x * g->stride[1] + g->origin[1], y0 = y * g->stride[0] + g->origin[0];
+    for (int i = 0; i < patch_rows(g, rows); i++) {
+        const float *row = row_of(&p, y0 + i, layer->is_reflected);
+        for (int s = 0; s < g->stride[1]; s++, out += (int64_t)n * B)
+            pack_row(&p, row, x0 + s, g->stride[1], n, layer->is_reflected, out);
+    }
+}
+
+/* Outputs of one panel for the tile at (y, x) of images `from` … `to`, whose patches lie one after the other. */
+static void direct_panel(const direct_job *job, int panel, int from, int to, int y, int x, int rows, int columns,
+                         const float *patches, float *piece) {
+    const p2r_layer *layer = job->layer;
+    const geometry *g = &job->g;
+    int width = min_int(PANEL, blocks(layer->channels) - panel * PANEL), n = patch_columns(g, columns);
+    int64_t line = (int64_t)n * g->stride[1] * B, area = (int64_t)layer->height * layer->width * B;
+    int64_t block = patch_floats(g, rows, columns), taps[POSITIONS];
+    for (int p = 0; p < g->n_phases; p++) {
+        int oy = p / g->step[1], ox = p % g->step[1], n_taps = taps_of(g, p), many = piece_blocks(g, p), adds = 0;
+        int end_y = min_int(y + rows, ceil_div(layer->height - oy, g->step[0]));
+        int count = min_int(x + columns, ceil_div(layer->width - ox, g->step[1])) - x, before = 0, channels = 0;
+        for (int t = 0; t < n_taps; t++) {
+            int dx = g->dx[g->first_tap[p] + t], dy = g->dy[g->first_tap[p] + t];
+            taps[t] = dy * line + ((int64_t)(dx % g->stride[1]) * n + dx / g->stride[1]) * B;
+        }
+        const float *weights = job->weights + (int64_t)panel * PANEL * B * job->n_channels * layer->kernel[0] * layer->kernel[1] +
+                               (int64_t)g->first_tap[p] * job->n_channels * width * B;
+        for (int o = 0; o < layer->n_in; o++) {
+            int all = layer->in[o].channels;
+            for (int b = 0; b < blocks(all); b += many, adds = 1) {
+                int n_blocks = min_int(many, blocks(all) - b), last = min_int(all, (b + n_blocks) * B) - (b + n_blocks - 1) * B;
+                const float *w = weights + (int64_t)(channels + b * B) * n_taps * width * B;
+                if (job->is_deep) {
+                    pack_weights(layer, o, b, n_blocks, panel * PANEL * B, width, g->order[p], n_taps, piece);
+                    w = piece;
+                }
+                for (int image = from; image < to; image++)
+                    for (int r = y; r < end_y; r++) {
+                        const float *a = patches + (image - from) * job->patch + (before + b) * block +
+                                         (int64_t)(r - y) * g->stride[0] * line;
+                        float *out = floats(job->call, layer->out) +
+                                     ((int64_t)image * blocks(layer->channels) + panel * PANEL) * area +
+                                     ((int64_t)(r * g->step[0] + oy) * layer->width + x * g->step[1] + ox) * B;
+                        product m = {a, block, taps, n_taps, n_blocks, last, w, job->bias + panel * PANEL * B,
+                                     out, (int64_t)g->step[1] * B, area, adds, block};
+                        if (count > 0) multiply_pixels(m, count, width);
+                    }
+            }
+            before += blocks(all);
+            channels += all;
+        }
+    }
+}
+
+/* Statistics of a panel's tile. */
+static void direct_stats(const direct_job *job, int panel, int image, int unit, int y, int x, int rows, int columns) {
+    const p2r_layer *layer = job->layer;
+    const geometry *g = &job->g;
+    if (layer->stats < 0) return;
+    double *partial = partial_of(&job->partial, image, unit);
+    int64_t area = (int64_t)layer->height * layer->width * B;
+    int top = y * g->step[0], left = x * g->step[1];
+    int height = min_int(layer->height, (y + rows) * g->step[0]) - top;
+    int width = min_int(layer->width, (x + columns) * g->step[1]) - left;
+    for (int b = panel * PANEL; b < min_int((panel + 1) * PANEL, blocks(layer->channels)); b++) {
+        const float *data = floats(job->call, layer->out) + ((int64_t)image * blocks(layer->channels) + b) * area +
+                            ((int64_t)top * layer->width + left) * B;
+        memset(partial + 1 + 2 * B * b, 0, sizeof(double) * 2 * B);
+        stats_of_rows(data, width, height, (int64_t)layer->width * B, 0, partial, b);
+    }
+}
+
+static void wide_unit(void *context, int unit, int worker) {
+    const direct_job *job = context;
+    const p2r_layer *layer = job->layer;
+    int tiles = job->tiles_y * job->tiles_x, image = unit / tiles, tile = unit % tiles;
+    int y = tile / job->tiles_x * job->rows, x = tile % job->tiles_x * job->columns, at = 0;
+    int rows = min_int(job->rows, job->g.grid[0] - y), columns = min_int(job->columns, job->g.grid[1] - x);
+    float *patch = job->patches + worker * job->patch;
+    int64_t block = patch_floats(&job->g, rows, columns);
+    for (int o = 0; o < layer->n_in; o++)
+        for (int b = 0; b < blocks(layer->in[o].channels); b++, at++)
+            pack_patch(job, image, o, b, y, x, rows, columns, patch + at * block);
+    for (int panel = 0; panel < job->panels; panel++) {
+        direct_panel(job, panel, image, image + 1, y, x, rows, columns, patch, NULL);
+        direct_stats(job, panel, image, tile, y, x, rows, columns);
+    }
+    if (layer->stats >= 0) {
+        int height = min_int(layer->height, (y + rows) * job->g.step[0]) - y * job->g.step[0];
+        int width = min_int(layer->width, (x + columns) * job->g.step[1]) - x * job->g.step[1];
+        partial_of(&job->partial, image, tile)[0] = (double)height * width;
+    }
+}
+
+static void wide_weights(void *context, int unit, int worker) { /* one panel of one phase */
+    const direct_job *job = context;
+    const p2r_layer *layer = job->layer;
+    const geometry *g = &job->g;
+    int panel = unit / g->n_phases, p = unit % g->n_phases;
+    int width = min_int(PANEL, blocks(layer->channels) - panel * PANEL);
+    float *out = job->weights + (int64_t)panel * PANEL * B * job->n_channels * layer->kernel[0] * layer->kernel[1] +
+                 (int64_t)g->first_tap[p] * job->n_channels * width * B;
+    (void)worker;
+    for (int o = 0; o < layer->n_in; o++) {
+        pack_weights(layer, o, 0, blocks(layer->in[o].channels), panel * PANEL * B, width, g->order[p], taps_of(g, p), out);
+        out += (int64_t)layer->in[o].channels * taps_of(g, p) * width * B;
+    }
+}
+
+static void deep_patch(void *context, int unit, int worker) { /* one block of one image */
+    const direct_job *job = context;
+    const geometry *g = &job->g;
+    int image = unit / job->n_blocks, block = unit % job->n_blocks, operand = 0, first = 0;
+    (void)worker;
+    while (block - first >= blocks(job->layer->in[operand].channels)) first += blocks(job->layer->in[operand++].channels);
+    pack_patch(job, image, operand, block - first, 0, 0, g->grid[0], g->grid[1],
+               job->patches + image * job->patch + block * patch_floats(g, g->grid[0], g->grid[1]));
+}
+
+static void deep_unit(void *context, int unit, int worker) {
+    const direct_job *job = context;
+    const int *grid = job->g.grid;
+    direct_panel(job, unit, 0, job->layer->batch, 0, 0, grid[0], grid[1], job->patches, job->pieces + worker * job->piece);
+    for (int image = 0; image < job->layer->batch; image++)
+        direct_stats(job, unit, image, 0, 0, 0, grid[0], grid[1]);
+}
+
+static int64_t direct_scratch(const p2r_layer *layer, int threads) {
+    direct_job job;
+    return direct_setup(layer, NULL, threads, &job);
+}
+
+static void direct_run(const p2r_layer *layer, const p2r_call *call) {
+    direct_job job;
+    direct_setup(layer, call, call->threads, &job);
+    pack_bias(layer, job.bias);
+    if (job.is_deep) {
+        for (int i = 0; i < layer->batch && layer->stats >= 0; i++)
+            partial_of(&job.partial, i, 0)[0] = (double)layer->height * layer->width;
+        p2r_parallel(call->threads, layer->batch * job.n_blocks, deep_patch, &job);
+        p2r_parallel(call->threads, job.panels, deep_unit, &job);
+    } else {
+        p2r_parallel(call->threads, job.panels * job.g.n_phases, wide_weights, &job);
+        p2r_parallel(call->threads, layer->batch * job.tiles_y * job.tiles_x, wide_unit, &job);
+    }
+    finish_stats(layer, call, &job.partial);
+}
+
+#endif

@@ -1,0 +1,49 @@
+/* The kernels of one instruction set: compiled once for each, with its own flags and P2R_ISA_… (see setup.py). Nothing
+ * else is compiled with those flags, so that the library loads on any CPU. */
+#include "bytes.h"
+#include "direct.h"
+#include "stem.h"
+#include "winograd.h"
+
+static int uses_winograd(const p2r_layer *layer) {
+    if (!winograd_fits(layer) || layer->algorithm == P2R_DIRECT) return 0;
+    return layer->algorithm == P2R_WINOGRAD || winograd_pays(layer);
+}
+
+static int64_t scratch(const p2r_layer *layer, int threads) {
+    switch (layer->kind) {
+    case P2R_CONV: return uses_winograd(layer) ? winograd_scratch(layer, threads) : direct_scratch(layer, threads);
+    case P2R_CONV_TRANSPOSE: return direct_scratch(layer, threads);
+    case P2R_STEM: return stem_scratch(layer, threads);
+    default: return 0;
+    }
+}
+
+static void run(const p2r_layer *layer, const p2r_call *call) {
+    switch (layer->kind) {
+    case P2R_CONV:
+        if (uses_winograd(layer)) winograd_run(layer, call);
+        else direct_run(layer, call);
+        break;
+    case P2R_CONV_TRANSPOSE: direct_run(layer, call); break;
+    case P2R_NORM: norm_run(layer, call); break;
+    case P2R_SUM: run_rows(layer, call, sum_row); break;
+    case P2R_CONCAT: run_rows(layer, call, concat_row); break;
+    case P2R_STATS: stats_run(layer, call); break;
+    case P2R_AVERAGE_POOL:
+    case P2R_MAX_POOL: run_rows(layer, call, pool_row); break;
+    case P2R_DEPTH_TO_SPACE: run_rows(layer, call, depth_to_space_row); break;
+    case P2R_UPSAMPLE: run_rows(layer, call, upsample_row); break;
+    case P2R_FROM_BYTES:
+    case P2R_TO_BYTES:
+    case P2R_TO_FLOATS: bytes_run(layer, call); break;
+    case P2R_CODES:
+    case P2R_POOL_CODES: codes_run(layer, call); break;
+    case P2R_STEM: stem_run(layer, call); break;
+    case P2R_LABEL_FEATURES: run_rows(layer, call, label_features_row); break;
+    case P2R_STYLE_FEATURES: run_rows(layer, call, style_features_row); break;
+    default: break;
+    }
+}
+
+const p2r_kernels ISA_TABLE = {ISA_NAME, B, scratch, run};
