@@ -2,8 +2,8 @@
 
 `Synthesizer` runs a generator of label maps, `Translator` one of images, `Inpainter` fills holes, `SketchCompleter`
 searches the photo of a sketch, `StyleEncoder` reads styles out of a photo: each is a `Runner`. `Editor` edits the scene
-of a synthesizer. `EngineSpec` and `LabelSpec` say what an engine is, `Step` and `Completion` how a search goes and ends;
-every error derives from `Pix2rtError`.
+of a synthesizer. `EngineSpec` and `LabelSpec` say what an engine is, `Step` and `Completion` how a search goes and
+ends; every error derives from `Pix2rtError`.
 """
 
 from importlib import import_module

@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,8 @@ from runtime.runners.edit_maps import EditMaps
 from runtime.runners.edit_styles import Feature, StyleChoice
 from runtime.runners.runner import Notify
 from runtime.runners.strokes import Box
+
+SessionFile = str | os.PathLike[str] | BinaryIO
 
 FORMAT_VERSION = 1
 _HIGHEST_ID = 2**31 - 1
@@ -44,8 +46,16 @@ class Session:
     history: History
 
 
-def write_session(path: str | os.PathLike[str], session: Session) -> None:
-    """Write it atomically; the same session gives the same bytes. Raises OutputError where it cannot be written."""
+def write_session(target: SessionFile, session: Session) -> None:
+    """Write it, a file atomically; the same session gives the same bytes. Raises OutputError where it cannot."""
+    if not isinstance(target, str | os.PathLike):
+        _write(target, session)
+        return
+    with atomic_path(target) as temporary, temporary.open("wb") as stream:
+        _write(stream, session)
+
+
+def _write(stream: BinaryIO, session: Session) -> None:
     changes = [*session.history.done, *reversed(session.history.undone)]
     choices: list[StyleChoice] = []
     positions: dict[int, int] = {}
@@ -71,14 +81,13 @@ def write_session(path: str | os.PathLike[str], session: Session) -> None:
         ],
         "styles": [_to_json(choice) for choice in choices],
     }
-    with atomic_path(path) as temporary, temporary.open("wb") as stream:
-        np.savez_compressed(
-            stream,
-            label_map=session.maps.label_map,
-            inst_map=session.maps.inst_map,
-            history=np.frombuffer(b"".join(change.pixels for change in changes), np.uint8),
-            document=np.frombuffer(json.dumps(document).encode(), np.uint8),
-        )
+    np.savez_compressed(
+        stream,
+        label_map=session.maps.label_map,
+        inst_map=session.maps.inst_map,
+        history=np.frombuffer(b"".join(change.pixels for change in changes), np.uint8),
+        document=np.frombuffer(json.dumps(document).encode(), np.uint8),
+    )
 
 
 def _to_json(choice: StyleChoice) -> dict[str, Any]:
@@ -89,12 +98,12 @@ def _to_json(choice: StyleChoice) -> dict[str, Any]:
     }
 
 
-def read_session(path: str | os.PathLike[str], spec: EngineSpec, history_bytes: int, notify: Notify) -> Session:
+def read_session(source: SessionFile, spec: EngineSpec, history_bytes: int, notify: Notify) -> Session:
     """Read what `write_session` wrote, for an engine of `spec`; arguments and errors as in `Editor.open`."""
-    path = require_file(path, "session")
+    file = require_file(source, "session") if isinstance(source, str | os.PathLike) else source
     history = History(history_bytes)
     try:
-        arrays = _read_arrays(path)
+        arrays = _read_arrays(file)
         document = Document.parse(arrays["document"].tobytes().decode(), "the session")
         version = document.integer("format_version", 1, 2**31)
         if version > FORMAT_VERSION:
@@ -107,20 +116,24 @@ def read_session(path: str | os.PathLike[str], spec: EngineSpec, history_bytes: 
         changes = _changes(document, arrays["history"].tobytes(), maps, choices)
         position = document.integer("position", 0, len(changes))
     except _DAMAGED as error:
-        raise SessionError(f"session {path} cannot be opened: {error or type(error).__name__}") from error
+        raise SessionError(
+            f"session {file if isinstance(file, Path) else 'file'} cannot be opened: {error or type(error).__name__}"
+        ) from error
     history.restore(changes[:position], changes[position:][::-1])
     return Session(spec, maps, choices[0], history)
 
 
-def _read_arrays(path: Path) -> dict[str, NDArray[Any]]:
-    with zipfile.ZipFile(path) as archive:
+def _read_arrays(file: Path | BinaryIO) -> dict[str, NDArray[Any]]:
+    with zipfile.ZipFile(file) as archive:
         members = {member.filename: member.file_size for member in archive.infolist()}
     if set(members) != {f"{name}.npy" for name in _MEMBERS}:
         raise ValueError("it is not a session that Editor.save wrote")
     for name, most in _MEMBERS.items():
         if members[f"{name}.npy"] > most + _HEADER:
             raise ValueError(f"its {name} takes {members[f'{name}.npy']} bytes, expected up to {most}")
-    with np.load(path, allow_pickle=False) as archive:
+    if not isinstance(file, Path):
+        file.seek(0)
+    with np.load(file, allow_pickle=False) as archive:
         arrays = {name: archive[name] for name in _MEMBERS}
     for name, dtype, ndim in (
         ("label_map", "u1", 2),

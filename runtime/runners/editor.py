@@ -1,6 +1,5 @@
 """Semantic manipulation (pix2pixHD, section 3.4): a scene whose objects are painted, moved, relabelled and restyled."""
 
-import os
 from collections.abc import Mapping
 from typing import Any, Literal, Self
 
@@ -18,7 +17,7 @@ from runtime.runners.checks import (
 )
 from runtime.runners.edit_history import Change, History, pack, unpack
 from runtime.runners.edit_maps import Class, EditMaps, Instance
-from runtime.runners.edit_session import Session, read_session, write_session
+from runtime.runners.edit_session import Session, SessionFile, read_session, write_session
 from runtime.runners.edit_styles import Feature, StyleChoice, feature_of, measure
 from runtime.runners.runner import Notify, ignore
 from runtime.runners.strokes import Box, Region, cut_out
@@ -98,6 +97,10 @@ class Editor:
         """(H, W) of the maps."""
         return self._maps.size
 
+    def cut(self, box: Box) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
+        """Copies of both maps within a box."""
+        return self._maps.cut(box)
+
     @property
     def instances(self) -> Mapping[int, Instance]:
         """All instances by id, with class and number of pixels."""
@@ -118,6 +121,10 @@ class Editor:
         if not (0 <= x < width and 0 <= y < height):
             raise InputError(f"there is no pixel x = {x}, y = {y} in a map of H×W = {height}×{width}")
         return int(self._maps.inst_map[y, x])
+
+    def require(self, instance: Any) -> int:
+        """The id of an instance of the scene; raises InputError where it is none."""
+        return self._maps.require(instance)
 
     def pixels_of(self, target: Class) -> Region:
         """All pixels of an instance id, a class id or a class name; an instance goes before its class."""
@@ -268,8 +275,11 @@ class Editor:
         """The photo of the scene as it is, RGB uint8 [H, W, 3]."""
         return self.synthesizer.run(**self.scene())
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write everything, the history too, as one .npz; see `Editor.open`. The same session gives the same bytes.
+    def save(self, path: SessionFile) -> None:
+        """Write everything, the history too, as one .npz; the same session gives the same bytes. See `Editor.open`.
+
+        Args:
+            path: the file, or a binary stream.
 
         Raises:
             OutputError: the file cannot be written; then the previous one stays.
@@ -279,7 +289,7 @@ class Editor:
     @classmethod
     def open(
         cls,
-        path: str | os.PathLike[str],
+        path: SessionFile,
         synthesizer: Synthesizer,
         *,
         encoder: StyleEncoder | None = None,
@@ -289,7 +299,7 @@ class Editor:
         """Go on with a session that `save` wrote.
 
         Args:
-            path: the file.
+            path: the file, or a binary stream that can be wound back.
             synthesizer: the same engine, or another one of the same classes.
             encoder: as for a new session.
             history_bytes: as for a new session.
