@@ -14,6 +14,7 @@ with silent_interrupts():
     from runtime.commands.demo import demo
     from runtime.commands.info import info
     from runtime.commands.inpaint import inpaint
+    from runtime.commands.studio import studio
     from runtime.commands.synthesize import synthesize
     from runtime.commands.translate import translate
     from runtime.media.decoding import DEFAULT_MEGAPIXELS, limit_megapixels
@@ -54,7 +55,7 @@ def _options(
     limit_megapixels(max_megapixels)
 
 
-for _command in (synthesize, translate, inpaint, complete, info, bench, demo):
+for _command in (synthesize, translate, inpaint, complete, info, bench, demo, studio):
     app.command()(_command)
 
 

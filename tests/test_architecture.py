@@ -56,6 +56,7 @@ FLOORS = (
     "version",
     "assets",
 )
+WEB = {"starlette", "uvicorn"}
 PUBLIC = ("runtime.__version__",)
 COMMAND_LINE = {"PIL", "typer", "click", "rich"}
 TENSORRT_MODULES = (
@@ -123,6 +124,8 @@ class RuntimeRule(Rule):
     def allows(self, module: str, name: str, top: str) -> bool:
         if top in COMMAND_LINE:
             return room(module) in ("__main__", "commands", "media", "bench")
+        if top in WEB:
+            return room(module) in ("studio", "server")
         if top in HEAVY:
             return module in HEAVY[top]
         if top != "runtime":
@@ -181,6 +184,10 @@ def test_imports_follow_the_table(package, rule):
         (RuntimeRule(), "runtime.media.images", "PIL.Image", True),
         (RuntimeRule(), "runtime.media.images", ".errors.InputError", False),
         (RuntimeRule(), "runtime.engines.engine", "json", True),
+        (RuntimeRule(), "runtime.server.guard", "starlette.types.Scope", True),
+        (RuntimeRule(), "runtime.commands.studio", "uvicorn", False),
+        (RuntimeRule(), "runtime.studio.page", "runtime.server.guard.Guard", True),
+        (RuntimeRule(), "runtime.server.guard", "runtime.studio.page.routes", False),
         (RuntimeRule(), "runtime", "runtime.runners.synthesizer.Synthesizer", True),
         (RuntimeRule(), "runtime.commands.bench", "runtime.bench.measure.measure", True),
         (RuntimeRule(), "runtime.bench.measure", "runtime.commands.console.note", False),

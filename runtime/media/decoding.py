@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,6 +66,25 @@ class Picture:
         return self.alpha is not None and bool((self.alpha < np.iinfo(np.uint8).max).any())
 
 
+@dataclass(frozen=True)
+class Upload:
+    """A picture that came as bytes: what may stand for a file wherever a picture is read.
+
+    Attributes:
+        name: for messages; says nothing of what is in it.
+        content: the bytes of the file.
+    """
+
+    name: str
+    content: bytes
+
+    def __str__(self) -> str:
+        return self.name
+
+
+PictureFile = str | Path | Upload
+
+
 def limit_megapixels(limit: float) -> None:
     """Refuse pictures of more than `limit` million pixels from now on."""
     Image.MAX_IMAGE_PIXELS = round(limit * 1e6)
@@ -75,14 +94,14 @@ limit_megapixels(DEFAULT_MEGAPIXELS)
 logging.getLogger("PIL").addHandler(logging.NullHandler())  # what it logs of damaged files becomes an error here
 
 
-def read_picture(path: Path, what: str, *, as_ids: bool = False) -> Picture:
-    """Decode the file `path`, turned as its EXIF entry says.
+def read_picture(path: PictureFile, what: str, *, as_ids: bool = False) -> Picture:
+    """Decode the picture `path`, turned as its EXIF entry says.
 
     CMYK, YCbCr and Lab become RGB, by the file's colour profile where it has one; of 16 bits in colour Pillow keeps the
     high eight.
 
     Args:
-        path: the file, a pipe, or `-`.
+        path: the file, a pipe, `-`, or an upload.
         what: what it should be, for messages.
         as_ids: take the indices of a palette, not its colours, and leave the picture as it lies in the file.
 
@@ -90,7 +109,8 @@ def read_picture(path: Path, what: str, *, as_ids: bool = False) -> Picture:
         MissingFileError: nothing is there, or a directory is.
         ImageFileError: corrupt, no image, or larger than the limit.
     """
-    with _named_errors(require_readable(path, what), what), open_input(path) as stream:
+    file = path if isinstance(path, Upload) else require_readable(path, what)
+    with _named_errors(file, what), _opened(file) as stream:
         image = Image.open(stream)
         raw_mode = str(image.tile)  # decoding makes Pillow forget it
         image.load()
@@ -113,8 +133,12 @@ def read_picture(path: Path, what: str, *, as_ids: bool = False) -> Picture:
     return Picture(samples, alpha, profile, is_jpeg, may_be_lossy, has_more_frames, tuple(notes))
 
 
+def _opened(file: Path | Upload) -> BinaryIO:
+    return io.BytesIO(file.content) if isinstance(file, Upload) else open_input(file)
+
+
 @contextmanager
-def _named_errors(path: Path, what: str) -> Iterator[None]:
+def _named_errors(path: Path | Upload, what: str) -> Iterator[None]:
     """Whatever a decoder raises becomes an ImageFileError that names the file."""
     try:
         with warnings.catch_warnings():
