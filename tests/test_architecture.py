@@ -14,6 +14,7 @@ from tests.paths import ROOT
 
 PACKAGES = ("runtime", "training", "export", "cuda_ext")
 CONSOLE = "runtime.commands.console"  # errors to exit codes, of every command line
+ONNX_ENGINE = "runtime.engines.onnx_engine"  # how onnxruntime is loaded and opens a file
 SIBLINGS_OF_RUNTIME = {"runtime.errors", "runtime.files", "runtime.engines.labels", "runtime.version"}
 EXPORT_MAY_USE = (
     "training.networks",
@@ -144,6 +145,8 @@ class TrainingRule(Rule):
     def allows(self, module: str, name: str, top: str) -> bool:
         if begins(name, CONSOLE):
             return module == "training.commands.console"
+        if begins(name, ONNX_ENGINE):
+            return module == "training.evaluation.onnx_network"
         return begins(name, *SIBLINGS_OF_RUNTIME) if top == "runtime" else top != "export"
 
 
@@ -212,6 +215,17 @@ def test_imports_follow_the_table(package, rule):
 )
 def test_the_rules_tell_right_from_wrong(rule, module, name, expected):
     assert rule(module, name) is expected
+
+
+def test_onnxruntime_is_never_loaded_with_its_telemetry():
+    found = {
+        str(path.relative_to(ROOT)): path.read_text("utf-8")
+        for path in source_files(*PACKAGES)
+        if any(begins(name, "onnxruntime") for _, name in imported_names(path))
+    }
+    assert set(found) == {"runtime/engines/onnx_engine.py", "cuda_ext/bench_forms.py"}
+    for text in found.values():
+        assert 0 < text.find("ORT_DISABLE_TELEMETRY") < text.index("import onnxruntime")
 
 
 def test_no_long_files():

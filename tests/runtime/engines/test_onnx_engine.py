@@ -115,6 +115,6 @@ def test_an_output_that_is_there_twice(tmp_path, which):
 def test_cudas_own_words_are_found():
     signature = "bool onnxruntime::CudaCall(…) [with ERRTYPE = cudaError]" * 12
     text = f"{signature} CUDA failure 35: CUDA driver version is insufficient ; GPU=-1 ; hostname=h ; file=x"
-    assert onnx_engine._reason(RuntimeError(text)) == "CUDA failure 35: CUDA driver version is insufficient"
-    assert onnx_engine._reason(RuntimeError("one\ntwo")) == "one"
-    assert onnx_engine._reason(MemoryError()) == "MemoryError"
+    assert onnx_engine.reason(RuntimeError(text)) == "CUDA failure 35: CUDA driver version is insufficient"
+    assert onnx_engine.reason(RuntimeError("one\ntwo")) == "one"
+    assert onnx_engine.reason(MemoryError()) == "MemoryError"
