@@ -45,6 +45,8 @@ def test_it_comes_back_as_it_was(document):
         ("size_multiple", True),
         ("smallest_side", 2**40),
         ("smallest_side", 100_000),
+        ("smallest_side", 65_535),
+        ("size", [65_535, 65_535]),
         ("smallest_side", 0),
         ("kind", None),
         ("kind", "x" * 10_000),
