@@ -122,3 +122,11 @@ def test_nothing_else_escapes(data):
         if spec.kind in kinds():
             with suppress(ValueError):  # which its caller turns into an EngineFormatError
                 kinds()[spec.kind].require(spec)
+
+
+def test_the_longest_texts_are_taken():
+    """1000 characters, and not one more."""
+    document = DOCUMENTS[0] | {"family": "x" * 1000}
+    assert parse_spec(json.dumps(document), "e.onnx").family == "x" * 1000
+    with pytest.raises(EngineFormatError, match="expected up to 1000 characters"):
+        parse_spec(json.dumps(document | {"family": "x" * 1001}), "e.onnx")
