@@ -10,9 +10,13 @@ from runtime.engines.engine import open_engine
 from runtime.engines.onnx_metadata import read_spec
 from runtime.engines.program import read_program
 from runtime.errors import Pix2rtError
+from runtime.media.decoding import limit_megapixels
 from runtime.media.images import read_drawing, read_image, read_inst_map, read_label_map, read_photo, write_image
 from runtime.media.mask_images import read_hint, read_hole_mask, read_weights
 from tests.runtime import tiny_engines, tiny_translators
+
+# A header that claims 200 million pixels is within the usual limit, and takes as long as such a picture does.
+limit_megapixels(4)
 
 
 class AllRefusedError(Pix2rtError):

@@ -9,6 +9,7 @@ import threading
 import pytest
 
 from cuda_ext import build, geometry
+from tests.paths import copy_folder
 
 ENTRIES = {
     "patch_match_fp32",
@@ -64,7 +65,7 @@ def test_the_second_call_reads_the_cache(nvrtc, cache, monkeypatch):
 def test_changed_sources_are_compiled_again(nvrtc, tmp_path, monkeypatch):
     build.ptx()
     sources = tmp_path / "sources"
-    shutil.copytree(build.SOURCES, sources)
+    copy_folder(build.SOURCES, sources)
     (sources / "device.cuh").open("a").write("// changed\n")
     monkeypatch.setattr(build, "SOURCES", sources)
     monkeypatch.setattr(build, "_compile", lambda architecture: b"again")
