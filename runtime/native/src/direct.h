@@ -20,8 +20,12 @@ typedef struct {
 } direct_job;
 
 INLINE int taps_of(const geometry *g, int phase) { return g->first_tap[phase + 1] - g->first_tap[phase]; }
-/* Blocks whose weights are packed together, so that they stay in the first cache. */
-INLINE int piece_blocks(const geometry *g, int phase) { return max_int(1, 288 / (B * max_int(1, taps_of(g, phase)))); }
+/* Blocks that are multiplied together, so that a phase's weights stay in the first cache. */
+INLINE int piece_blocks(const geometry *g) {
+    int most = 1;
+    for (int p = 0; p < g->n_phases; p++) most = max_int(most, taps_of(g, p));
+    return max_int(1, 288 / (B * most));
+}
 
 static int64_t direct_setup(const p2r_layer *layer, const p2r_call *call, int threads, direct_job *job) {
     geometry *g = &job->g;
@@ -46,11 +50,7 @@ static int64_t direct_setup(const p2r_layer *layer, const p2r_call *call, int th
     job->tiles_y = ceil_div(g->grid[0], job->rows);
     job->tiles_x = ceil_div(g->grid[1], job->columns);
     job->patch = job->n_blocks * patch_floats(g, job->rows, job->columns) + 16;
-    job->piece = 0;
-    for (int p = 0; p < g->n_phases; p++) {
-        int64_t piece = (int64_t)piece_blocks(g, p) * B * taps_of(g, p) * PANEL * B;
-        if (piece > job->piece) job->piece = piece;
-    }
+    job->piece = (int64_t)piece_blocks(g) * B * taps * PANEL * B;
     int units = job->is_deep ? 1 : job->tiles_y * job->tiles_x;
     int64_t bytes[] = {blocks(layer->channels) * B * 4, (job->is_deep ? 0 : weights) * 4,
                        job->patch * 4 * (job->is_deep ? layer->batch : threads), job->piece * 4 * threads};
@@ -87,41 +87,37 @@ static void direct_panel(const direct_job *job, int panel, int from, int to, int
     int width = min_int(PANEL, blocks(layer->channels) - panel * PANEL), n = patch_columns(g, columns);
     int64_t line = (int64_t)n * g->stride[1] * B, area = (int64_t)layer->height * layer->width * B;
     int64_t block = patch_floats(g, rows, columns), taps[POSITIONS];
-    for (int p = 0; p < g->n_phases; p++) {
-        int oy = p / g->step[1], ox = p % g->step[1], n_taps = taps_of(g, p), many = piece_blocks(g, p), adds = 0;
-        int end_y = min_int(y + rows, ceil_div(layer->height - oy, g->step[0]));
-        int count = min_int(x + columns, ceil_div(layer->width - ox, g->step[1])) - x, before = 0, channels = 0;
-        for (int t = 0; t < n_taps; t++) {
-            int dx = g->dx[g->first_tap[p] + t], dy = g->dy[g->first_tap[p] + t];
-            taps[t] = dy * line + ((int64_t)(dx % g->stride[1]) * n + dx / g->stride[1]) * B;
-        }
-        const float *weights = job->weights + (int64_t)panel * PANEL * B * job->n_channels * layer->kernel[0] * layer->kernel[1] +
-                               (int64_t)g->first_tap[p] * job->n_channels * width * B;
-        for (int o = 0; o < layer->n_in; o++) {
-            int all = layer->in[o].channels;
-            for (int b = 0; b < blocks(all); b += many, adds = 1) {
-                int n_blocks = min_int(many, blocks(all) - b), last = min_int(all, (b + n_blocks) * B) - (b + n_blocks - 1) * B;
-                const float *w = weights + (int64_t)(channels + b * B) * n_taps * width * B;
-                if (job->is_deep) {
-                    pack_weights(layer, o, b, n_blocks, panel * PANEL * B, width, g->order[p], n_taps, piece);
-                    w = piece;
+    int many = piece_blocks(g), before = 0, channels = 0, adds = 0;
+    const float *shared = job->weights + (int64_t)panel * PANEL * B * job->n_channels * layer->kernel[0] * layer->kernel[1];
+    for (int o = 0; o < layer->n_in; before += blocks(layer->in[o].channels), channels += layer->in[o++].channels)
+        for (int b = 0, all = layer->in[o].channels; b < blocks(all); b += many, adds = 1) {
+            int n_blocks = min_int(many, blocks(all) - b), count = min_int(all, (b + n_blocks) * B) - b * B;
+            if (job->is_deep)
+                pack_weights(layer, o, b, n_blocks, panel * PANEL * B, width, &g->order, 0, count, piece);
+            for (int p = 0; p < g->n_phases; p++) {
+                int oy = p / g->step[1], ox = p % g->step[1], n_taps = taps_of(g, p);
+                int end_y = min_int(y + rows, ceil_div(layer->height - oy, g->step[0]));
+                int pixels = min_int(x + columns, ceil_div(layer->width - ox, g->step[1])) - x;
+                for (int t = 0; t < n_taps; t++) {
+                    int dx = g->dx[g->first_tap[p] + t], dy = g->dy[g->first_tap[p] + t];
+                    taps[t] = dy * line + ((int64_t)(dx % g->stride[1]) * n + dx / g->stride[1]) * B;
                 }
-                for (int image = from; image < to; image++)
+                const float *w = job->is_deep ? piece + (int64_t)g->first_tap[p] * count * width * B
+                                              : shared + ((int64_t)g->first_tap[p] * job->n_channels +
+                                                          (int64_t)(channels + b * B) * n_taps) * width * B;
+                for (int image = from; image < to && pixels > 0; image++)
                     for (int r = y; r < end_y; r++) {
                         const float *a = patches + (image - from) * job->patch + (before + b) * block +
                                          (int64_t)(r - y) * g->stride[0] * line;
                         float *out = floats(job->call, layer->out) +
                                      ((int64_t)image * blocks(layer->channels) + panel * PANEL) * area +
                                      ((int64_t)(r * g->step[0] + oy) * layer->width + x * g->step[1] + ox) * B;
-                        product m = {a, block, taps, n_taps, n_blocks, last, w, job->bias + panel * PANEL * B,
-                                     out, (int64_t)g->step[1] * B, area, adds, block};
-                        if (count > 0) multiply_pixels(m, count, width);
+                        product m = {a, block, taps, n_taps, n_blocks, count - (n_blocks - 1) * B, w,
+                                     job->bias + panel * PANEL * B, out, (int64_t)g->step[1] * B, area, adds, block};
+                        multiply_pixels(m, pixels, width);
                     }
             }
-            before += blocks(all);
-            channels += all;
         }
-    }
 }
 
 /* Statistics of a panel's tile. */
@@ -164,19 +160,18 @@ static void wide_unit(void *context, int unit, int worker) {
     }
 }
 
-static void wide_weights(void *context, int unit, int worker) { /* one panel of one phase */
+static void wide_weights(void *context, int unit, int worker) { /* one block of one panel */
     const direct_job *job = context;
     const p2r_layer *layer = job->layer;
-    const geometry *g = &job->g;
-    int panel = unit / g->n_phases, p = unit % g->n_phases;
+    int panel = unit / job->n_blocks, block = unit % job->n_blocks, operand = 0, channels = 0;
     int width = min_int(PANEL, blocks(layer->channels) - panel * PANEL);
-    float *out = job->weights + (int64_t)panel * PANEL * B * job->n_channels * layer->kernel[0] * layer->kernel[1] +
-                 (int64_t)g->first_tap[p] * job->n_channels * width * B;
+    float *out = job->weights + (int64_t)panel * PANEL * B * job->n_channels * layer->kernel[0] * layer->kernel[1];
     (void)worker;
-    for (int o = 0; o < layer->n_in; o++) {
-        pack_weights(layer, o, 0, blocks(layer->in[o].channels), panel * PANEL * B, width, g->order[p], taps_of(g, p), out);
-        out += (int64_t)layer->in[o].channels * taps_of(g, p) * width * B;
+    for (; block >= blocks(layer->in[operand].channels); operand++) {
+        block -= blocks(layer->in[operand].channels);
+        channels += layer->in[operand].channels;
     }
+    pack_weights(layer, operand, block, 1, panel * PANEL * B, width, &job->g.order, channels + block * B, job->n_channels, out);
 }
 
 static void deep_patch(void *context, int unit, int worker) { /* one block of one image */
@@ -212,7 +207,7 @@ static void direct_run(const p2r_layer *layer, const p2r_call *call) {
         p2r_parallel(call->threads, layer->batch * job.n_blocks, deep_patch, &job);
         p2r_parallel(call->threads, job.panels, deep_unit, &job);
     } else {
-        p2r_parallel(call->threads, job.panels * job.g.n_phases, wide_weights, &job);
+        p2r_parallel(call->threads, job.panels * job.n_blocks, wide_weights, &job);
         p2r_parallel(call->threads, layer->batch * job.tiles_y * job.tiles_x, wide_unit, &job);
     }
     finish_stats(layer, call, &job.partial);

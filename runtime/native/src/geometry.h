@@ -2,14 +2,14 @@
  * which every one reads the same taps of a patch of the input. A plain convolution has one phase. */
 #ifndef P2R_GEOMETRY_H
 #define P2R_GEOMETRY_H
-#include "base.h"
+#include "pack.h"
 
 enum { MAX_PHASES = 64, POSITIONS = 256 };
 
 typedef struct {
     int n_phases, first_tap[MAX_PHASES + 1]; /* taps of phase p: first_tap[p] … first_tap[p + 1] - 1 */
     int16_t dy[POSITIONS], dx[POSITIONS];    /* of a tap, from the patch's corner */
-    int16_t order[MAX_PHASES][POSITIONS];    /* kernel position -> tap of the phase, or -1 */
+    tap_order order;                         /* where kernel positions go */
     int step[2];                             /* between outputs of a phase */
     int stride[2];                           /* between their inputs */
     int span[2], origin[2];                  /* of a patch: extent of taps, and its corner for output 0 */
@@ -52,6 +52,7 @@ static int geometry_of(const p2r_layer *layer, geometry *g) {
         g->origin[axis] = transposed ? low[axis] : -layer->pad[axis];
     }
     g->n_phases = phases[0] * phases[1];
+    memset(&g->order, 0xff, sizeof g->order);
     for (int p = 0; p < g->n_phases; p++) {
         int y[POSITIONS], x[POSITIONS];
         g->first_tap[p] = taps;
@@ -60,12 +61,15 @@ static int geometry_of(const p2r_layer *layer, geometry *g) {
         for (int i = 0; i < layer->kernel[0]; i++)
             for (int j = 0; j < layer->kernel[1]; j++) {
                 int t = i * layer->kernel[1] + j;
-                g->order[p][t] = -1;
                 if (y[i] == INT16_MIN || x[j] == INT16_MIN) continue;
-                g->order[p][t] = (int16_t)(taps - g->first_tap[p]);
+                g->order.before[t] = (int16_t)g->first_tap[p];
+                g->order.tap[t] = (int16_t)(taps - g->first_tap[p]);
                 g->dy[taps] = (int16_t)(y[i] - low[0]);
                 g->dx[taps++] = (int16_t)(x[j] - low[1]);
             }
+        for (int t = 0; t < layer->kernel[0] * layer->kernel[1]; t++)
+            if (g->order.tap[t] >= 0 && g->order.before[t] == g->first_tap[p] && taps > g->first_tap[p])
+                g->order.taps[t] = (int16_t)(taps - g->first_tap[p]);
     }
     g->first_tap[g->n_phases] = taps;
     return 1;

@@ -34,8 +34,8 @@ INLINE const float *row_of(const plane *p, int y, int is_reflected) {
 }
 
 /* Runs of `n` neighbouring floats of up to B output channels, `row` floats apart, become vectors of output channels:
- * the one of float f is stored at out + places[f], unless that is negative. */
-static void pack_run(const char *data, int64_t row, int outputs, int n, const int32_t *places, float *out) {
+ * the one of float f is stored at out + places[f], unless that is negative. Nothing from `end` on is read. */
+static void pack_run(const char *data, const char *end, int64_t row, int outputs, int n, const int32_t *places, float *out) {
     for (int f = 0; f < n; f += B) {
         vec lanes[B];
         int from = n >= B ? min_int(f, n - B) : 0; /* the last ones overlap rather than read beyond the end */
@@ -43,7 +43,7 @@ static void pack_run(const char *data, int64_t row, int outputs, int n, const in
             float few[B] = {0};
             const char *at = data + ((int64_t)k * row + from) * 4;
             if (k >= outputs) lanes[k] = v_zero();
-            else if (n >= B) lanes[k] = v_load((const float *)(const void *)at);
+            else if (at + B * 4 <= end) lanes[k] = v_load((const float *)(const void *)at);
             else {
                 memcpy(few, at, (size_t)n * 4);
                 lanes[k] = v_load(few);
@@ -55,32 +55,39 @@ static void pack_run(const char *data, int64_t row, int outputs, int n, const in
     }
 }
 
+/* Where each position of a kernel goes: to tap `tap` of `taps` of a phase, before whose taps lie `before` others. */
+typedef struct {
+    int16_t before[MAX_TAPS], tap[MAX_TAPS], taps[MAX_TAPS];
+} tap_order;
+
 /* Packs weights of `n_blocks` blocks of operand `operand` from block `block`, for `panel` vectors of output channels
- * from k0 on: [block][tap][channel][panel * B]. `order[t]` is the tap that kernel position t is, or -1. */
+ * from k0 on: [phase][channel block][tap][channel][panel * B]. They are the channels from `first` on of `total`. */
 static void pack_weights(const p2r_layer *layer, int operand, int block, int n_blocks, int k0, int panel,
-                         const int16_t *order, int n_taps, float *out) {
-    int positions = layer->kernel[0] * layer->kernel[1], channels = layer->in[operand].channels;
+                         const tap_order *order, int first, int total, float *out) {
+    int positions = layer->kernel[0] * layer->kernel[1], channels = layer->in[operand].channels, stride = panel * B;
     int32_t places[B * MAX_TAPS];
     for (int b = block; b < block + n_blocks; b++) {
-        int first = b * B, end = min_int(channels, first + B), count = end - first, stride = panel * B;
+        int low = b * B, high = min_int(channels, low + B), count = high - low, at = first + low - block * B;
         for (int c = 0; c < count; c++)
             for (int t = 0; t < positions; t++)
-                places[c * positions + t] = order[t] < 0 ? -1 : (order[t] * count + c) * stride;
+                places[c * positions + t] = order->tap[t] < 0 ? -1 : (order->before[t] * total + at * order->taps[t] +
+                                                                      order->tap[t] * count + c) * stride;
         for (int i = 0; i < layer->n_weights; i++) {
             const p2r_weights *w = &layer->weights[i];
-            int from = max_int(first, w->first), to = min_int(end, w->first + w->channels);
+            int from = max_int(low, w->first), to = min_int(high, w->first + w->channels);
             if (w->operand != operand || from >= to) continue;
+            const char *start = w->data;
+            const char *end = start + ((layer->channels - 1) * w->row + (w->channels - 1) * w->column + positions) * 4;
             for (int v = 0; v < panel; v++) {
-                int k = k0 + v * B, outputs = min_int(B, layer->channels - k);
-                const char *data = (const char *)w->data + ((int64_t)k * w->row + (from - w->first) * w->column) * 4;
-                const int32_t *at = places + (from - first) * positions;
-                if (outputs <= 0) outputs = 0, data = w->data;
-                if (w->column == positions) pack_run(data, w->row, outputs, (to - from) * positions, at, out + v * B);
-                else for (int c = from; c < to; c++, data += w->column * 4, at += positions)
-                    pack_run(data, w->row, outputs, positions, at, out + v * B);
+                int k = k0 + v * B, outputs = max_int(0, min_int(B, layer->channels - k));
+                const char *data = start + ((outputs ? k : 0) * w->row + (from - w->first) * w->column) * 4;
+                const int32_t *to_place = places + (from - low) * positions;
+                if (w->column == positions)
+                    pack_run(data, end, w->row, outputs, (to - from) * positions, to_place, out + v * B);
+                else for (int c = from; c < to; c++, data += w->column * 4, to_place += positions)
+                    pack_run(data, end, w->row, outputs, positions, to_place, out + v * B);
             }
         }
-        out += (int64_t)count * n_taps * stride;
     }
 }
 

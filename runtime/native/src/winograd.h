@@ -9,7 +9,7 @@
 #define P2R_WINOGRAD_H
 #include "pack.h"
 
-enum { PLACES = 36, DEEP_PANELS = 2, DEEP_BLOCKS = 256 / B, APART = 16, AHEAD = 4 };
+enum { PLACES = 36, DEEP_PANELS = 2, DEEP_BLOCKS = 256 / B, FEW_BLOCKS = 96 / B, APART = 16, AHEAD = 4 };
 
 typedef struct {
     const p2r_layer *layer;
@@ -149,10 +149,12 @@ static int64_t winograd_setup(const p2r_layer *layer, const p2r_call *call, int 
     job->tiles = lattice_tiles(layer, 0) * lattice_tiles(layer, 1);
     int64_t c = (int64_t)job->n_blocks * B, panels = ceil_div(job->n_out, PANEL);
     job->is_deep = PLACES * c * panels * PANEL * B * 4 > 4 << 20 || job->tiles < 3 * ROWS;
-    job->outputs = job->n_out < 8 * DEEP_PANELS * PANEL ? PANEL : DEEP_PANELS * PANEL;
+    /* With few tiles a transformed weight is used but once or twice: then it must not leave the second cache. */
+    int is_small = job->tiles <= 3 * ROWS;
+    job->outputs = is_small || job->n_out < 8 * DEEP_PANELS * PANEL ? PANEL : DEEP_PANELS * PANEL;
     if (!job->is_deep) job->outputs = (int)panels * PANEL;
     int fitting = (int)((512 << 10) / (PLACES * 4 * (c + job->outputs * B))) / ROWS * ROWS;
-    job->chunk = job->is_deep ? min_int(job->n_blocks, DEEP_BLOCKS) : job->n_blocks;
+    job->chunk = job->is_deep ? min_int(job->n_blocks, is_small ? FEW_BLOCKS : DEEP_BLOCKS) : job->n_blocks;
     job->group = min_int(job->tiles, job->is_deep ? 128 : max_int(2 * ROWS, fitting));
     job->groups = ceil_div(job->tiles, job->group);
     job->group = ceil_div(job->tiles, job->groups);
@@ -204,12 +206,12 @@ static void transform_block(const winograd_job *job, int image, int block, int f
 /* Transforms weights of blocks `from` … `to` for `panel` vectors from block `k` of outputs on. */
 static void transform_weights(const winograd_job *job, int from, int to, int k, int panel, float *packed, float *u) {
     const p2r_layer *layer = job->layer;
-    static const int16_t order[9] = {0, 1, 2, 3, 4, 5, 6, 7, 8};
+    static const tap_order order = {{0}, {0, 1, 2, 3, 4, 5, 6, 7, 8}, {9, 9, 9, 9, 9, 9, 9, 9, 9}};
     int operand = 0, first = 0;
     for (int block = from; block < to; block++) {
         while (block - first >= blocks(layer->in[operand].channels)) first += blocks(layer->in[operand++].channels);
         int channels = min_int(B, layer->in[operand].channels - (block - first) * B);
-        pack_weights(layer, operand, block - first, 1, k * B, panel, order, 9, packed);
+        pack_weights(layer, operand, block - first, 1, k * B, panel, &order, 0, channels, packed);
         for (int c = 0; c < B; c++)
             for (int v = 0; v < panel; v++, u += B) {
                 if (c < channels) weight_tile(packed + (c * panel + v) * B, channels * panel * B, u, job->u_place);
