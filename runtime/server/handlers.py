@@ -67,7 +67,7 @@ async def upload(form: FormData, name: str) -> Upload | None:
         return None
     if not isinstance(part, UploadFile):
         raise InputError(f"{name} is a text, expected a file")
-    return Upload(f"{name} {part.filename or ''}".strip(), await part.read())
+    return Upload(part.filename or name, await part.read())
 
 
 async def needed(form: FormData, name: str) -> Upload:

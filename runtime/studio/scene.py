@@ -22,6 +22,7 @@ from runtime.media.images import png_bytes, read_inst_map, read_label_map, read_
 from runtime.runners.checks import check_integer_maps, check_label_ids
 from runtime.runners.edit_styles import measure
 from runtime.runners.editor import Editor
+from runtime.runners.runner import Notify, ignore
 from runtime.runners.strokes import Box
 from runtime.runners.synthesizer import Synthesizer
 from runtime.server.handlers import answering, needed, picture, upload
@@ -39,12 +40,12 @@ def begin(worker: Worker) -> Editor:
     return opened(worker, labels, instances if instances.is_file() else None)
 
 
-def opened(worker: Worker, labels: Path | Upload, instances: Path | Upload | None) -> Editor:
-    """A scene from files."""
+def opened(worker: Worker, labels: Path | Upload, instances: Path | Upload | None, notify: Notify = ignore) -> Editor:
+    """A scene from files; `notify` is told what had to be converted."""
     synthesizer = synthesizer_of(worker)
-    ids = check_integer_maps(read_label_map(labels, synthesizer.labels), "label_map", "class ids")
+    ids = check_integer_maps(read_label_map(labels, synthesizer.labels, notify), "label_map", "class ids")
     label_map = check_label_ids(ids, synthesizer.labels, None)[0]
-    inst_map = read_inst_map(instances) if instances else None
+    inst_map = read_inst_map(instances, notify) if instances else None
     return Editor(synthesizer, label_map, inst_map, encoder=worker.encoder)
 
 
@@ -206,7 +207,9 @@ async def open_files(request: Request) -> Response:
         if file:
             stream = io.BytesIO(file.content)
             return Editor.open(stream, synthesizer, encoder=worker.encoder, notify=notes.append)
-        return opened(worker, labels, instances) if labels else Editor(synthesizer, encoder=worker.encoder)
+        return (
+            opened(worker, labels, instances, notes.append) if labels else Editor(synthesizer, encoder=worker.encoder)
+        )
 
     await session.replace(make)
     return JSONResponse({"notes": notes})

@@ -8,7 +8,7 @@ import { Selection } from "./selection.js";
 import { Palette } from "./palette.js";
 
 const TOOLS = [["brush", "●", "Brush", "b"], ["eraser", "○", "Eraser", "e"], ["line", "╱", "Line", "l"], ["polygon", "⬠", "Polygon", "p"], ["rectangle", "▭", "Rectangle", "r"],
-  ["fill", "▧", "Fill", "f"], ["pipette", "⌖", "Pipette", "i"], ["select", "➤", "Select", "s"], ["move", "✥", "Move", "m"]];
+  ["fill", "▧", "Fill", "f"], ["pipette", "◎", "Pipette", "i"], ["select", "➤", "Select", "s"], ["move", "✥", "Move", "m"]];
 const SAVE_AFTER_MS = 1200;
 
 export class ScenePage {
@@ -35,7 +35,8 @@ export class ScenePage {
   use(engine) {
     this.engine = engine.name;
     this.socket?.close();
-    return this.connect();
+    this.connect();
+    return new Promise((done) => { this.begun = done; });
   }
 
   connect() {
@@ -45,6 +46,7 @@ export class ScenePage {
     opened.onclose = (event) => {
       if (opened !== this.socket) return;
       say(event.reason || "the server has gone; trying again", true);
+      this.begun();
       setTimeout(() => opened === this.socket && this.connect(), 1500);
     };
   }
@@ -60,6 +62,7 @@ export class ScenePage {
   }
 
   begin(scene, before) {
+    if (this.scene?.session !== scene.session) { this.photo = null; this.queue = 0; this.waiting.clear(); }  // it counts anew
     this.scene = scene;
     this.labels = new Uint8Array(scene.width * scene.height);
     this.ids = new Int32Array(scene.width * scene.height);
@@ -76,6 +79,7 @@ export class ScenePage {
     localStorage.setItem(`pix2rt.scene.${this.engine}`, scene.session);
     if (isNew && this.restoring !== scene.session) attempt(() => this.restore(scene.session));
     this.state(scene);
+    this.begun();
   }
 
   // The server does not know the session any more: hand it what this browser kept.

@@ -53,7 +53,7 @@ def bomb():
         ("/api/translate/lines", {"image": b"no picture"}, "image image.png is corrupt, empty or no image"),
         ("/api/translate/lines", {"image": b""}, "is corrupt, empty or no image"),
         ("/api/translate/lines", {"image": png(photo((8, 8)))[:-30]}, "is corrupt"),
-        ("/api/translate/lines", {"image": bomb()}, "pixels, which no engine takes"),
+        ("/api/translate/lines", {"image": bomb()}, "400 megapixels, more than the 200 that are read"),
         ("/api/translate/other", {"image": b""}, "no translator engine 'other' here; those are lines"),
         ("/api/translate/holes", {"image": b""}, "no translator engine 'holes'"),
         ("/api/inpaint/holes", {"image": png(photo((32, 32)))}, "mask is missing"),

@@ -6,7 +6,7 @@ import io
 import numpy as np
 from PIL import Image
 
-RENDERED_S = 240  # at most, of a shipped engine on a busy machine
+RENDERED_S = 150  # at most, of a shipped engine on a busy machine
 
 
 class StudioPage:

@@ -208,6 +208,8 @@ def test_maps_and_sessions_are_opened(tiny_studio, page):
     page.until(lambda: np.array_equal(page.ids, ids))
     page.do(op="remove", instance=2005)
     session = get(tiny_studio, f"/api/scene/{page.session}/session.npz")[2]
+    palette = np.array(tiny_engines.LABELS.palette, np.uint8)[labels]
+    assert b"its colours were translated to class ids" in post(tiny_studio, path, labels=png(palette))[1]
     assert post(tiny_studio, path, nothing="")[0] == 200
     page.until(lambda: (page.labels[-1] == 1).all())
     assert post(tiny_studio, path, session=session)[0] == 200
@@ -221,8 +223,8 @@ def test_maps_and_sessions_are_opened(tiny_studio, page):
     [
         ({"labels": png(np.zeros((8, 8), np.uint8))}, "this engine takes exactly 16×32"),
         ({"labels": png(np.full(SIZE, 200, np.uint8))}, "outside the engine's 4 classes"),
-        ({"labels": png(np.zeros((*SIZE, 3), np.uint8))}, "colours are not in the class table"),
-        ({"labels": b"nonsense"}, "label map labels labels.png is corrupt"),
+        ({"labels": png(np.full((*SIZE, 3), (1, 2, 3), np.uint8))}, "colours are not in the class table"),
+        ({"labels": b"nonsense"}, "label map labels.png is corrupt"),
         ({"labels": png(np.zeros(SIZE, np.uint8)), "instances": png(np.zeros((2, 2), np.uint8))}, "as label_map has"),
         ({"session": b"nonsense"}, "session file cannot be opened"),
         ({"session": ""}, "session is a text"),
