@@ -9,7 +9,7 @@ from rich.console import Console
 
 from export.errors import ExportError
 from export.family_parameters import given_options, with_family_options
-from export.options import parse_shape, parse_size, parse_sizes
+from export.options import parse_size, parse_sizes
 from export.progress import Steps
 from runtime.commands.console import Commands
 from runtime.files import atomic_path
@@ -159,28 +159,16 @@ def engine(
     best: Annotated[str | None, typer.Option("--opt", help="Dynamic: the one to tune for.")] = None,
     largest: Annotated[str | None, typer.Option("--max", help="Dynamic: the largest; memory grows with it.")] = None,
 ) -> None:
-    """Build a TensorRT or TensorRT-RTX plan from an ONNX engine."""
-    from export.engine_from_onnx import engine_from_onnx, profile_from
+    """Build a TensorRT or TensorRT-RTX plan from an ONNX engine; `pix2rt build` does the same, without torch."""
+    from export.engine_from_onnx import Profile, engine_from_onnx
     from runtime.engines.onnx_metadata import read_spec
 
     with Steps(console) as report:
         report("build plan")
-        profile = None
-        if smallest or best or largest:
-            profile = profile_from(
-                read_spec(onnx),
-                parse_shape(smallest, "--min"),
-                parse_shape(best, "--opt"),
-                parse_shape(largest, "--max"),
-            )
+        profile = Profile.parse(read_spec(onnx), smallest, best, largest)
         plan = engine_from_onnx(onnx, output, flavor=flavor, profile=profile)
     size = f"{plan.path.stat().st_size / 1e6:,.1f} MB"
-    memory = (
-        f"{plan.activation_bytes / 1e6:,.1f} MB activations"
-        if plan.activation_bytes
-        else "activation memory not stated"
-    )
-    console.print(f"{plan.path}: {plan.flavor} {plan.version}, GPU {plan.gpu}, {size}, {memory}", highlight=False)
+    console.print(f"{plan.path}: {plan.origin}, {size}", highlight=False)
 
 
 @app.command("validate", epilog=_VALIDATE_EXAMPLE)

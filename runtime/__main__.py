@@ -9,6 +9,7 @@ with silent_interrupts():
     import typer
 
     from runtime.commands.bench import bench
+    from runtime.commands.build import build
     from runtime.commands.complete import complete
     from runtime.commands.console import INTERRUPTED, Commands
     from runtime.commands.demo import demo
@@ -55,7 +56,7 @@ def _options(
     limit_megapixels(max_megapixels)
 
 
-for _command in (synthesize, translate, inpaint, complete, info, bench, demo, studio):
+for _command in (synthesize, translate, inpaint, complete, build, info, bench, demo, studio):
     app.command()(_command)
 
 

@@ -61,8 +61,7 @@ WEB = {"starlette", "uvicorn"}
 PUBLIC = ("runtime.__version__",)
 COMMAND_LINE = {"PIL", "typer", "click", "rich"}
 TENSORRT_MODULES = (
-    "runtime.engines.tensorrt_engine",
-    "runtime.engines.plan_builder",
+    "runtime.engines.tensorrt_library",
     "runtime.engines.device_memory",
 )
 HEAVY = {

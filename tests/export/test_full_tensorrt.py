@@ -25,6 +25,15 @@ class Config:
     def clear_flag(self, flag: str) -> None:
         self.cleared.append(flag)
 
+    def create_timing_cache(self, serialized_timing_cache: bytes) -> bytes:
+        return serialized_timing_cache
+
+    def set_timing_cache(self, cache: bytes, ignore_mismatch: bool) -> bool:
+        return True
+
+    def get_timing_cache(self) -> None:
+        return None
+
 
 class Builder:
     """Notes what was registered when the network was parsed, and every configuration."""
@@ -48,7 +57,9 @@ class Builder:
 
 
 @pytest.fixture
-def tensorrt(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[type[Builder], Registered, list[set[str]]]]:
+def tensorrt(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Iterator[tuple[type[Builder], Registered, list[set[str]]]]:
     module, plugin, registered = stand_in()
     parsed: list[set[str]] = []
 
@@ -66,7 +77,9 @@ def tensorrt(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[type[Builder], R
             return True
 
     module.__version__ = "11.4.0"
-    module.ILogger, module.Builder, module.OnnxParser = object, Recorded, Parser
+    module.ILogger, module.Builder, module.OnnxParser, module.IProgressMonitor = object, Recorded, Parser, object
+    monkeypatch.setattr("runtime.engines.plan_builder.gpu_for", lambda flavor, index: "NVIDIA GeForce RTX 4090")
+    monkeypatch.setenv("PIX2RT_CACHE", str(tmp_path / "plans"))
     module.NetworkDefinitionCreationFlag = SimpleNamespace(STRONGLY_TYPED=1)
     module.BuilderFlag = SimpleNamespace(TF32="TF32")
     monkeypatch.setitem(sys.modules, "tensorrt", module)
@@ -89,7 +102,7 @@ def inpainter(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_patch_swap_is_registered_before_the_graph_is_parsed(tensorrt, inpainter: Path, tmp_path: Path) -> None:
     pytest.importorskip("cuda.bindings.nvrtc", reason="NVRTC is not installed; runs with pix2rt[cuda]")
     plan = engine_from_onnx(inpainter, tmp_path / "e.engine")
-    assert (plan.flavor, plan.path.read_bytes()) == ("tensorrt", b"plan")
+    assert (plan.origin.flavor, plan.path.read_bytes()) == ("tensorrt", b"plan")
     assert tensorrt[2] == [PLUGINS]
 
 
