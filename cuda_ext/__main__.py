@@ -2,6 +2,8 @@
 
 import json
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -54,15 +56,13 @@ def bench(
         raise typer.BadParameter(f"{json_file.parent} is not a folder; create it", param_hint="--json")
     problem = Problem(height, width, channels, hole)
     columns = (TextColumn("bench"), BarColumn(), MofNCompleteColumn())
-    try:
-        with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as progress:
-            task = progress.add_task("bench", total=len(FORMS) + runs)
-            report = measure(problem, runs, threads, lambda: progress.advance(task))
-    except RuntimeError as error:
-        _fail(str(error))
+    with _failures(), Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as progress:
+        task = progress.add_task("bench", total=len(FORMS) + runs)
+        report = measure(problem, runs, threads, lambda: progress.advance(task))
     out.print(_table(report))
     if json_file:
-        json_file.write_text(json.dumps(report, indent=2), encoding="utf-8")
+        with _failures():
+            json_file.write_text(json.dumps(report, indent=2), encoding="utf-8")
 
 
 @app.command()
@@ -76,10 +76,8 @@ def ptx(
     """
     if not output.parent.is_dir():
         raise typer.BadParameter(f"{output.parent} is not a folder; create it", param_hint="--output")
-    try:
+    with _failures():
         output.write_bytes(build.ptx(architecture).rstrip(b"\0"))
-    except RuntimeError as error:
-        _fail(str(error))
 
 
 def _size(text: str) -> tuple[int, int]:
@@ -89,9 +87,14 @@ def _size(text: str) -> tuple[int, int]:
     return int(match[1]), int(match[2])
 
 
-def _fail(message: str) -> None:
-    err.print(Text(message, style="red"), soft_wrap=True)
-    raise typer.Exit(1)
+@contextmanager
+def _failures() -> Iterator[None]:
+    """What fails for want of memory, room or a compiler is one red line, and exit code 1."""
+    try:
+        yield
+    except (RuntimeError, OSError, MemoryError) as error:
+        err.print(Text(str(error) or type(error).__name__, style="red"), soft_wrap=True)
+        raise typer.Exit(1) from error
 
 
 def _table(report: dict[str, Any]) -> Table:

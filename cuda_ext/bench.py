@@ -1,53 +1,22 @@
-"""Compares the forms of patch-swap: times in turns, so that a drifting clock hits all alike; memory in processes."""
+"""Compares the forms of patch-swap: a run each for memory, then in turns, so that a drifting clock hits all alike."""
 
-import json
-import os
+import ctypes
 import platform
 import statistics
-import subprocess
-import sys
-import tempfile
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
+from numpy.typing import NDArray
 
-from cuda_ext.bench_forms import FORMS, Problem
+from cuda_ext.bench_forms import FORMS, Problem, Run
 
-
-class FormProcess:
-    """One form in a process of its own that answers each line of its input with a line of JSON."""
-
-    def __init__(self, form: str, problem: Problem, threads: int) -> None:
-        self.form = form
-        package_folder = str(Path(__file__).resolve().parents[1])
-        search = os.pathsep.join(filter(None, (package_folder, os.environ.get("PYTHONPATH"))))
-        arguments = json.dumps([form, problem.as_dict(), threads])
-        self._process = subprocess.Popen(
-            [sys.executable, "-c", "from cuda_ext.bench_worker import serve; serve()", arguments],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env=os.environ | {"PYTHONPATH": search, "OMP_NUM_THREADS": str(threads)},
-        )
-
-    def call(self, line: str) -> Any:
-        """The reply to one request, see `bench_worker.serve`."""
-        assert self._process.stdin
-        assert self._process.stdout
-        self._process.stdin.write(f"{line}\n")
-        self._process.stdin.flush()
-        reply = self._process.stdout.readline()
-        if not reply:
-            code = self._process.wait()
-            raise RuntimeError(f"the process of form {self.form!r} died (exit status {code}); is the memory enough?")
-        return json.loads(reply)
-
-    def close(self) -> None:
-        self._process.kill()
-        self._process.communicate()
+_STATUS = Path("/proc/self/status")
 
 
 def measure(problem: Problem, runs: int, threads: int, progress: Callable[[], None]) -> dict[str, Any]:
@@ -55,30 +24,20 @@ def measure(problem: Problem, runs: int, threads: int, progress: Callable[[], No
 
     Returns:
         A JSON-serialisable report; ratios are medians over the turns of convolution's time by the form's.
-
-    Raises:
-        RuntimeError: a form died.
     """
-    workers: list[FormProcess] = []
-    try:
-        for form in FORMS:
-            workers.append(FormProcess(form, problem, threads))
-        memory = []
-        for worker in workers:
-            memory.append(worker.call("memory"))
-            progress()
-        turns = []
-        for _ in range(runs):
-            turns.append({worker.form: float(worker.call("run")) for worker in workers})
-            progress()
-        difference = _largest_difference(workers)
-    finally:
-        for worker in workers:
-            worker.close()
-    forms = {
-        worker.form: _figures(problem, worker.form, extra_mb, turns)
-        for worker, extra_mb in zip(workers, memory, strict=True)
-    }
+    torch.set_num_threads(threads)
+    forms: dict[str, Run] = {}
+    memory: dict[str, float | None] = {}
+    outputs: dict[str, NDArray[Any]] = {}
+    for form, make in FORMS.items():
+        make(problem.small(), threads)()
+        forms[form] = make(problem, threads)
+        memory[form], outputs[form] = first_run(forms[form])
+        progress()
+    turns = []
+    for _ in range(runs):
+        turns.append({form: _seconds(run) for form, run in forms.items()})
+        progress()
     report: dict[str, Any] = {"date": datetime.now(UTC).isoformat(timespec="seconds")}
     report |= {
         "processor": platform.processor() or platform.machine(),
@@ -86,7 +45,37 @@ def measure(problem: Problem, runs: int, threads: int, progress: Callable[[], No
         "threads": threads,
     }
     report |= {"problem": problem.as_dict(), "scores_mb": problem.scores_mb, "gram_gflop": problem.gram_gflop}
-    return report | {"forms": forms, "largest_difference": difference}
+    report["forms"] = {form: _figures(problem, form, memory[form], turns) for form in forms}
+    return report | {"largest_difference": _largest_difference(outputs)}
+
+
+def _seconds(run: Run) -> float:
+    start = time.perf_counter()
+    run()
+    return time.perf_counter() - start
+
+
+def first_run(run: Run) -> tuple[float | None, NDArray[Any]]:
+    """Peak MB beyond what was there and the output, None but on Linux; and a copy of the output."""
+    before = _reset_peak()
+    output = run()
+    extra = None if before is None else _resident_mb("VmHWM") - before - output.nbytes / 1e6
+    return extra, output.copy()
+
+
+def _reset_peak() -> float | None:
+    """Resident MB now, from which the peak counts again; None where the system does not tell (anything but Linux)."""
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)  # what other forms left would be taken again, unseen
+    with suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
+        return _resident_mb("VmRSS")
+    return None
+
+
+def _resident_mb(field: str) -> float:
+    line = next(line for line in _STATUS.read_text().splitlines() if line.startswith(field))
+    return int(line.split()[1]) * 1024 / 1e6
 
 
 def _figures(problem: Problem, form: str, extra_mb: float | None, turns: list[dict[str, float]]) -> dict[str, Any]:
@@ -103,14 +92,7 @@ def _figures(problem: Problem, form: str, extra_mb: float | None, turns: list[di
     return figures
 
 
-def _largest_difference(workers: list[FormProcess]) -> float:
+def _largest_difference(outputs: dict[str, NDArray[Any]]) -> float:
     """Between any form's output and the operator's."""
-    with tempfile.TemporaryDirectory() as folder:
-        outputs = {}
-        for worker in workers:
-            if worker.form != "product":
-                path = Path(folder) / f"{worker.form}.npy"
-                worker.call(f"save {path}")
-                outputs[worker.form] = np.load(path)
-    reference = outputs.pop("operator")
-    return max(float(np.abs(output - reference).max()) for output in outputs.values())
+    others = (output for form, output in outputs.items() if form not in ("operator", "product"))
+    return max(float(np.abs(output - outputs["operator"]).max()) for output in others)

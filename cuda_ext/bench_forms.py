@@ -1,5 +1,6 @@
 """The forms of patch-swap that the benchmark compares, each as a function of nothing."""
 
+import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -95,6 +96,7 @@ def operator(problem: Problem, threads: int) -> Run:
 
 def onnx(problem: Problem, threads: int) -> Run:
     """Our ONNX functions in ONNX Runtime."""
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # else it sends usage to its vendor; read when it is loaded
     import onnxruntime
     from onnx import TensorProto, helper
 

@@ -5,7 +5,7 @@ plugins in place of the functions of the same name. The plan then holds PTX and 
 package. A plugin has one kernel and no workspace, so the match takes the kernel in which a block sees all keys.
 """
 
-from typing import Any, Tuple, Union  # noqa: UP035  TensorRT compares annotations with typing's own
+from typing import Any
 
 import tensorrt
 import tensorrt.plugin as trtp
@@ -15,7 +15,10 @@ from cuda_ext.geometry import SUFFIXES, THREADS, Launch, match_launch, paste_lau
 
 MATCH, PASTE = "pix2rt::PatchMatch", "pix2rt::PatchPaste"
 _TYPES = {"fp32": "FP32", "fp16": "FP16"}
-_Implementation = Tuple[Union[str, bytes], Union[str, bytes], trtp.KernelLaunchParams, trtp.SymExprs]  # noqa: UP006, UP007
+# TensorRT reads the annotations of what is registered below, and refuses others than these.
+_Outputs = tuple[trtp.TensorDesc]
+_Types = list[trtp.AutoTuneCombination]
+_Implementation = tuple[str | bytes, str | bytes, trtp.KernelLaunchParams, trtp.SymExprs]
 
 
 def _describe_match(features: trtp.TensorDesc, hole: trtp.TensorDesc) -> trtp.TensorDesc:
@@ -32,7 +35,7 @@ def _describe_paste(features: trtp.TensorDesc, hole: trtp.TensorDesc, match: trt
     return features.like()
 
 
-def _match_types(features: trtp.TensorDesc, hole: trtp.TensorDesc, outputs: Tuple[trtp.TensorDesc]) -> list[Any]:  # noqa: UP006
+def _match_types(features: trtp.TensorDesc, hole: trtp.TensorDesc, outputs: _Outputs) -> _Types:
     return [trtp.AutoTuneCombination(f"{name}, {name}, INT32", "LINEAR") for name in _TYPES.values()]
 
 
@@ -40,15 +43,15 @@ def _paste_types(
     features: trtp.TensorDesc,
     hole: trtp.TensorDesc,
     match: trtp.TensorDesc,
-    outputs: Tuple[trtp.TensorDesc],  # noqa: UP006
-) -> list[Any]:
+    outputs: _Outputs,
+) -> _Types:
     return [trtp.AutoTuneCombination(f"{name}, {name}, INT32, {name}", "LINEAR") for name in _TYPES.values()]
 
 
 def _match_kernel(
     features: trtp.TensorDesc,
     hole: trtp.TensorDesc,
-    outputs: Tuple[trtp.TensorDesc],  # noqa: UP006
+    outputs: _Outputs,
     tactic: int,
 ) -> _Implementation:
     return _implementation(match_launch(_suffix(features), *_sizes(features)))
@@ -58,7 +61,7 @@ def _paste_kernel(
     features: trtp.TensorDesc,
     hole: trtp.TensorDesc,
     match: trtp.TensorDesc,
-    outputs: Tuple[trtp.TensorDesc],  # noqa: UP006
+    outputs: _Outputs,
     tactic: int,
 ) -> _Implementation:
     return _implementation(paste_launch(_suffix(features), *_sizes(features)))

@@ -2,13 +2,14 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
 from export.errors import ExportError
-from export.options import parse_shape, parse_size, parse_sizes
+from export.family_parameters import given_options, with_family_options
+from export.options import parse_size, parse_sizes
 from export.progress import Steps
 from runtime.commands.console import Commands
 from runtime.files import atomic_path
@@ -111,6 +112,7 @@ def import_(
 
 
 @app.command("onnx", epilog=_ONNX_EXAMPLES)
+@with_family_options
 def onnx(
     checkpoint: Annotated[Path, typer.Argument(help="Checkpoint (.safetensors).")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Engine to write (.onnx).")],
@@ -121,22 +123,10 @@ def onnx(
         str | None,
         typer.Option(help="Statistics of BatchNorm: per-image, running-stats or batch-stats; else the checkpoint's."),
     ] = None,
-    stochastic: Annotated[
-        bool, typer.Option("--stochastic", help="pix2pix: dropout acts, with a seed for every image.")
-    ] = False,
-    scales: Annotated[
-        int | None,
-        typer.Option(help="Inpainting: resolutions, each twice the last; by default from a side of 256 pixels up."),
-    ] = None,
-    iterations: Annotated[
-        int | None, typer.Option(help="Inpainting: matches at each resolution; more sharpen textures. 1 by default.")
-    ] = None,
-    style_transfer: Annotated[
-        bool, typer.Option("--style-transfer", help="Inpainting: repaint in the style of a second image instead.")
-    ] = False,
     baseline: Annotated[
         bool, typer.Option("--baseline", help="The naive export with float input, to measure against.")
     ] = False,
+    **options: Any,
 ) -> None:
     """Export a checkpoint to ONNX and compare the two; an engine that differs is not written."""
     with Steps(console) as report:
@@ -151,10 +141,7 @@ def onnx(
             precision=precision,
             baseline=baseline,
             normalization=normalization,
-            stochastic=stochastic,
-            scales=scales,
-            iterations=iterations,
-            style_transfer=style_transfer,
+            options=given_options(options),
             report=report,
         )
     from export.tables import engine_table
@@ -172,28 +159,16 @@ def engine(
     best: Annotated[str | None, typer.Option("--opt", help="Dynamic: the one to tune for.")] = None,
     largest: Annotated[str | None, typer.Option("--max", help="Dynamic: the largest; memory grows with it.")] = None,
 ) -> None:
-    """Build a TensorRT or TensorRT-RTX plan from an ONNX engine."""
-    from export.engine_from_onnx import engine_from_onnx, profile_from
+    """Build a TensorRT or TensorRT-RTX plan from an ONNX engine; `pix2rt build` does the same, without torch."""
+    from export.engine_from_onnx import Profile, engine_from_onnx
     from runtime.engines.onnx_metadata import read_spec
 
     with Steps(console) as report:
         report("build plan")
-        profile = None
-        if smallest or best or largest:
-            profile = profile_from(
-                read_spec(onnx),
-                parse_shape(smallest, "--min"),
-                parse_shape(best, "--opt"),
-                parse_shape(largest, "--max"),
-            )
+        profile = Profile.parse(read_spec(onnx), smallest, best, largest)
         plan = engine_from_onnx(onnx, output, flavor=flavor, profile=profile)
     size = f"{plan.path.stat().st_size / 1e6:,.1f} MB"
-    memory = (
-        f"{plan.activation_bytes / 1e6:,.1f} MB activations"
-        if plan.activation_bytes
-        else "activation memory not stated"
-    )
-    console.print(f"{plan.path}: {plan.flavor} {plan.version}, GPU {plan.gpu}, {size}, {memory}", highlight=False)
+    console.print(f"{plan.path}: {plan.origin}, {size}", highlight=False)
 
 
 @app.command("validate", epilog=_VALIDATE_EXAMPLE)

@@ -1,9 +1,10 @@
 """Checkpoint → self-describing ONNX engine, compared with the checkpoint before it gets its name."""
 
 import gc
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 
 import onnx
 import torch
@@ -12,8 +13,9 @@ from torch import nn
 from export.cost import cost_of
 from export.embedded_program import save_engine
 from export.errors import ExportError, NoProgramError
+from export.family_options import make_options
 from export.gate import Example, make_examples, run_gate
-from export.inference_modules import Graph, Request, family_graphs, refuse_foreign_options
+from export.inference_modules import Graph, Request, family_graphs
 from export.parity import worst
 from export.program_from_onnx import program_from_onnx
 from export.torch_to_onnx import static_tensors, torch_to_onnx
@@ -55,10 +57,7 @@ def export_onnx(
     precision: str = "fp32",
     baseline: bool = False,
     normalization: str | None = None,
-    stochastic: bool = False,
-    scales: int | None = None,
-    iterations: int | None = None,
-    style_transfer: bool = False,
+    options: Mapping[str, object] = MappingProxyType({}),
     report: Report = lambda step: None,
 ) -> list[Exported]:
     """Write every engine of a checkpoint: `output`, and beside it `NAME.encoder.onnx` where there is an encoder.
@@ -70,10 +69,7 @@ def export_onnx(
         precision: "fp32" or "fp16".
         baseline: the plain network with float input instead, as a yardstick for benchmarks.
         normalization: whose statistics BatchNorm uses, one of `MODES`; None for what the checkpoint says.
-        stochastic: pix2pix: dropout acts, as the seeds in the input `seed` say.
-        scales: inpainting: see `Request`; None for what suits the size.
-        iterations: inpainting: see `Request`; None for one.
-        style_transfer: inpainting: repaint in the style of a second image instead.
+        options: of the checkpoint's family, by the names in `export.family_options`; the others keep their defaults.
         report: called with the name of each step as it starts.
 
     Raises:
@@ -84,7 +80,7 @@ def export_onnx(
     output = Path(output)
     report("read checkpoint")
     checkpoint = load_checkpoint(checkpoint_path)
-    request = Request(size, precision, stochastic, scales, iterations, style_transfer)
+    request = Request(size, precision, make_options(checkpoint.family, options))
     _check_request(request, output, baseline, normalization)
     checkpoint.normalization = normalization or checkpoint.normalization
     graphs = graphs_of(checkpoint, request, baseline)
@@ -115,7 +111,8 @@ def graphs_of(checkpoint: Checkpoint, request: Request, baseline: bool = False) 
         ExportError: a weight is not finite, or the family has no engines.
     """
     family = family_graphs(checkpoint.family)
-    refuse_foreign_options(request, family, checkpoint.family)
+    if request.options is None:
+        request = replace(request, options=make_options(checkpoint.family, {}))
     networks = checkpoint.build()
     for network, module in networks.items():
         _check_finite(network, module)
@@ -199,10 +196,8 @@ def _check_request(request: Request, output: Path, baseline: bool, normalization
         raise ExportError(f"--precision {request.precision!r} is not one of {', '.join(PRECISIONS)}")
     if normalization is not None and normalization not in MODES:
         raise ExportError(f"--normalization {normalization!r} is not one of {', '.join(MODES)}")
-    if baseline and (request.precision != "fp32" or request.size is None or request.stochastic):
-        raise ExportError(
-            "--baseline is the naive export: float32 at a fixed --size, without --dynamic and --stochastic"
-        )
+    if baseline and (request.precision != "fp32" or request.size is None):
+        raise ExportError("--baseline is the naive export: float32 at a fixed --size, without --dynamic")
 
 
 def _check_finite(network: str, module: nn.Module) -> None:

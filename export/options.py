@@ -30,18 +30,6 @@ def parse_sizes(text: str) -> list[tuple[int, int]]:
     return [(height, width) for height, width in pairs]
 
 
-def parse_shape(text: str | None, option: str) -> tuple[int, int, int] | None:
-    """A shape of a profile → (N, H, W), None where it is not given.
-
-    Raises:
-        InputError: it is not three numbers.
-    """
-    if text is None:
-        return None
-    count, height, width = _numbers(text, 3, option, "BATCHxHEIGHTxWIDTH, such as 1x1024x2048")
-    return count, height, width
-
-
 def _numbers(text: str, count: int, option: str, form: str) -> tuple[int, ...]:
     if not re.fullmatch(r"\d{1,6}" + (count - 1) * r"x\d{1,6}", text.lower()):
         raise InputError(f"{option} {text!r} is not {form}")

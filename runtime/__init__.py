@@ -1,9 +1,9 @@
 """Runs pix2rt engines: label map or image in, image out.
 
 `Synthesizer` runs a generator of label maps, `Translator` one of images, `Inpainter` fills holes, `SketchCompleter`
-searches the photo of a sketch, `StyleEncoder` reads styles out of a photo: each is a `Runner`. `EngineSpec` and
-`LabelSpec` say what an engine is, `Step` and `Completion` how a search goes and ends; every error derives from
-`Pix2rtError`.
+searches the photo of a sketch, `StyleEncoder` reads styles out of a photo: each is a `Runner`. `Editor` edits the scene
+of a synthesizer. `EngineSpec` and `LabelSpec` say what an engine is, `Step` and `Completion` how a search goes and
+ends; every error derives from `Pix2rtError`.
 """
 
 from importlib import import_module
@@ -15,6 +15,7 @@ from runtime.version import __version__
 if TYPE_CHECKING:
     from runtime.engines.labels import LabelSpec
     from runtime.engines.spec import EngineSpec
+    from runtime.runners.editor import Editor
     from runtime.runners.inpainter import Inpainter
     from runtime.runners.runner import Runner
     from runtime.runners.search import Completion, Step
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Completion",
+    "Editor",
     "EngineSpec",
     "Inpainter",
     "LabelSpec",
@@ -40,6 +42,7 @@ __all__ = [
 
 _MODULES = {
     "Completion": "runtime.runners.search",
+    "Editor": "runtime.runners.editor",
     "EngineSpec": "runtime.engines.spec",
     "Inpainter": "runtime.runners.inpainter",
     "LabelSpec": "runtime.engines.labels",

@@ -2,18 +2,20 @@
 
 from typing import Annotated
 
-from runtime.process import prepare_process, silent_interrupts
+from runtime.process import silent_interrupts
 from runtime.version import __version__
 
 with silent_interrupts():
     import typer
 
     from runtime.commands.bench import bench
+    from runtime.commands.build import build
     from runtime.commands.complete import complete
     from runtime.commands.console import INTERRUPTED, Commands
     from runtime.commands.demo import demo
     from runtime.commands.info import info
     from runtime.commands.inpaint import inpaint
+    from runtime.commands.studio import studio
     from runtime.commands.synthesize import synthesize
     from runtime.commands.translate import translate
     from runtime.media.decoding import DEFAULT_MEGAPIXELS, limit_megapixels
@@ -54,13 +56,12 @@ def _options(
     limit_megapixels(max_megapixels)
 
 
-for _command in (synthesize, translate, inpaint, complete, info, bench, demo):
+for _command in (synthesize, translate, inpaint, complete, build, info, bench, demo, studio):
     app.command()(_command)
 
 
 def main() -> None:
     """Entry point of the console script."""
-    prepare_process()
     try:
         app(prog_name="pix2rt")
     except KeyboardInterrupt:  # before a command began

@@ -39,6 +39,14 @@ class EngineFormatError(Pix2rtError, ValueError):
     """An engine file is truncated, foreign, tampered with or of a newer format."""
 
 
+class PlanError(Pix2rtError, ValueError):
+    """TensorRT cannot build a plan of an engine."""
+
+
+class SessionError(Pix2rtError, ValueError):
+    """An editing session's file is damaged, of a newer format, or of an engine with other classes."""
+
+
 class UnknownProgramError(EngineFormatError):
     """An engine's program for the native kernels is of a newer format, or has layers that this version lacks."""
 

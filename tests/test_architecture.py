@@ -14,6 +14,7 @@ from tests.paths import ROOT
 
 PACKAGES = ("runtime", "training", "export", "cuda_ext")
 CONSOLE = "runtime.commands.console"  # errors to exit codes, of every command line
+ONNX_ENGINE = "runtime.engines.onnx_engine"  # how onnxruntime is loaded and opens a file
 SIBLINGS_OF_RUNTIME = {"runtime.errors", "runtime.files", "runtime.engines.labels", "runtime.version"}
 EXPORT_MAY_USE = (
     "training.networks",
@@ -29,6 +30,7 @@ TOP = {
     "README.md",
     "LICENSE",
     "constraints.txt",
+    "MANIFEST.in",
     ".ci",
     "training",
     "export",
@@ -55,11 +57,11 @@ FLOORS = (
     "version",
     "assets",
 )
+WEB = {"starlette", "uvicorn"}
 PUBLIC = ("runtime.__version__",)
 COMMAND_LINE = {"PIL", "typer", "click", "rich"}
 TENSORRT_MODULES = (
-    "runtime.engines.tensorrt_engine",
-    "runtime.engines.plan_builder",
+    "runtime.engines.tensorrt_library",
     "runtime.engines.device_memory",
 )
 HEAVY = {
@@ -122,6 +124,8 @@ class RuntimeRule(Rule):
     def allows(self, module: str, name: str, top: str) -> bool:
         if top in COMMAND_LINE:
             return room(module) in ("__main__", "commands", "media", "bench")
+        if top in WEB:
+            return room(module) in ("studio", "server")
         if top in HEAVY:
             return module in HEAVY[top]
         if top != "runtime":
@@ -140,6 +144,8 @@ class TrainingRule(Rule):
     def allows(self, module: str, name: str, top: str) -> bool:
         if begins(name, CONSOLE):
             return module == "training.commands.console"
+        if begins(name, ONNX_ENGINE):
+            return module == "training.evaluation.onnx_network"
         return begins(name, *SIBLINGS_OF_RUNTIME) if top == "runtime" else top != "export"
 
 
@@ -180,6 +186,10 @@ def test_imports_follow_the_table(package, rule):
         (RuntimeRule(), "runtime.media.images", "PIL.Image", True),
         (RuntimeRule(), "runtime.media.images", ".errors.InputError", False),
         (RuntimeRule(), "runtime.engines.engine", "json", True),
+        (RuntimeRule(), "runtime.server.guard", "starlette.types.Scope", True),
+        (RuntimeRule(), "runtime.commands.studio", "uvicorn", False),
+        (RuntimeRule(), "runtime.studio.page", "runtime.server.guard.Guard", True),
+        (RuntimeRule(), "runtime.server.guard", "runtime.studio.page.routes", False),
         (RuntimeRule(), "runtime", "runtime.runners.synthesizer.Synthesizer", True),
         (RuntimeRule(), "runtime.commands.bench", "runtime.bench.measure.measure", True),
         (RuntimeRule(), "runtime.bench.measure", "runtime.commands.console.note", False),
@@ -204,6 +214,17 @@ def test_imports_follow_the_table(package, rule):
 )
 def test_the_rules_tell_right_from_wrong(rule, module, name, expected):
     assert rule(module, name) is expected
+
+
+def test_onnxruntime_is_never_loaded_with_its_telemetry():
+    found = {
+        str(path.relative_to(ROOT)): path.read_text("utf-8")
+        for path in source_files(*PACKAGES)
+        if any(begins(name, "onnxruntime") for _, name in imported_names(path))
+    }
+    assert set(found) == {"runtime/engines/onnx_engine.py", "cuda_ext/bench_forms.py"}
+    for text in found.values():
+        assert 0 < text.find("ORT_DISABLE_TELEMETRY") < text.index("import onnxruntime")
 
 
 def test_no_long_files():

@@ -1,5 +1,8 @@
 """What needs a CUDA GPU, all in one go: `python -m pytest -m gpu -rA -n 0`. Elsewhere these tests say why they skip."""
 
+from importlib import import_module
+from importlib.util import find_spec
+
 import numpy as np
 import onnxruntime
 import pytest
@@ -33,6 +36,31 @@ def test_the_gpu_gives_the_images_of_the_cpu():
     instances = read_inst_map(ASSETS / "street_instances.png")
     photos = {device: engine.run(labels, instances).astype(int) for device, engine in engines.items()}
     assert np.abs(photos["cuda"] - photos["cpu"]).max() <= 1
+
+
+def _has_gpu_and_tensorrt():
+    """TensorRT, cuda-bindings, a driver and a GPU."""
+    if not find_spec("cuda") or not (find_spec("tensorrt") or find_spec("tensorrt_rtx")):
+        return False
+    return int(import_module("cuda.bindings.runtime").cudaGetDeviceCount()[0]) == 0
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not _has_gpu_and_tensorrt(), reason="no TensorRT or no GPU; runs where both are")
+@pytest.mark.parametrize(
+    ("runner", "name", "most_levels"), [(Synthesizer, "street", 1), (Translator, "edges2photo", 1)]
+)
+def test_plans_give_the_images_of_the_cpu(tmp_path, monkeypatch, runner, name, most_levels):
+    """Built on the spot, twice run: as TensorRT queues it, and as the graph that was captured."""
+    monkeypatch.setenv("PIX2RT_CACHE", str(tmp_path))
+    example = runner.example(runner(ASSETS / f"{name}.onnx", "cpu").spec)
+    with (
+        runner(ASSETS / f"{name}.onnx", "cpu") as cpu,
+        runner(ASSETS / f"{name}.onnx", "cuda", backend="tensorrt") as gpu,
+    ):
+        expected = cpu.run(**example).astype(int)
+        for _ in range(3):
+            assert np.abs(gpu.run(**example).astype(int) - expected).max() <= most_levels
 
 
 @pytest.mark.gpu

@@ -7,6 +7,7 @@ import shutil
 import numpy as np
 from PIL import Image
 
+import runtime
 from tests.paths import ROOT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -34,6 +35,14 @@ def test_the_api_example_runs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     values: dict = {}
     exec(compile(example, "README.md", "exec"), values)
+    editing = next(block for block in blocks if "runtime.Editor(" in block)
+    exec(compile(editing, "README.md", "exec"), values)
+    car, editor = values["car"], runtime.Editor.open("street.npz", values["synthesizer"])
+    assert np.array_equal(editor.label_map, values["editor"].label_map)
+    assert editor.label_map[660, 800] == editor.instances[car].class_id == editor.synthesizer.labels.class_id("car")
+    assert 26001 in editor.instances
+    assert editor.redo()
+    assert 26001 not in editor.instances
     assert values["photo"].shape == (1024, 2048, 3)
     assert values["photo"].dtype == np.uint8
     assert values["image"].shape == (512, 1024, 3)

@@ -1,6 +1,7 @@
 """What a family offers to export: its networks wrapped so that bytes go in and bytes come out. One file a family."""
 
 import importlib
+import importlib.util
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import ModuleType
@@ -12,18 +13,16 @@ from numpy.typing import NDArray
 from torch import nn
 
 from export.errors import ExportError
+from export.family_options import options_class
 from runtime.engines.labels import LabelSpec
 from runtime.engines.spec import EngineSpec, StyleBank, TensorSpec
+from training.networks import family_networks
 
-FAMILIES = ("contextual_gan", "feature_network", "inpainting", "pix2pix", "pix2pixhd", "segmenter")
 MAX_INSTANCES = 1024  # rows of `styles` (axis K) of a static engine
 
 Arrays = Mapping[str, NDArray[Any]]
 Matches = Sequence[NDArray[np.int32]]  # what the `PatchMatch` nodes of an engine gave, in their order
 Expected = Callable[[Matches], dict[str, NDArray[Any]]]
-
-# Fields of a request that a family has to declare in `OPTIONS`.
-_OPTIONAL = ("stochastic", "scales", "iterations", "style_transfer")
 
 
 @dataclass(frozen=True)
@@ -33,18 +32,12 @@ class Request:
     Attributes:
         size: fixed (H, W) with N = 1; None leaves N, H, W and K free.
         precision: "fp32" or "fp16".
-        stochastic: whether dropout acts, as the seeds in an additional input say.
-        scales: resolutions of inpainting, each twice the last; None for what suits the size.
-        iterations: times that inpainting matches and translates at each of them; None for one.
-        style_transfer: whether inpainting's machinery repaints in the style of a second image.
+        options: the family's own, of `export.family_options`; `graphs_of` puts the defaults in the place of None.
     """
 
     size: tuple[int, int] | None = None
     precision: str = "fp32"
-    stochastic: bool = False
-    scales: int | None = None
-    iterations: int | None = None
-    style_transfer: bool = False
+    options: Any = None
 
     @property
     def dtype(self) -> torch.dtype:
@@ -99,30 +92,18 @@ def family_graphs(family: str) -> ModuleType:
     `engines(checkpoint, networks, request) -> list[Graph]`: every engine of a checkpoint, the main one first.
     `baseline(checkpoint, networks, request) -> Graph`, if there is one: the plain network, floats in and floats out, to
     measure against.
-    `OPTIONS`, if there are any: which of `stochastic`, `scales`, `iterations` and `style_transfer` it takes.
 
     Raises:
-        ExportError: the family has no engines yet.
+        CheckpointError: no such family.
+        ExportError: the family has no engines.
     """
-    if family not in FAMILIES:
-        raise ExportError(f"family {family!r} cannot be exported; this pix2rt exports {', '.join(FAMILIES)}")
-    return importlib.import_module(f"export.inference_modules.{family}")
-
-
-def refuse_foreign_options(request: Request, family: ModuleType, name: str) -> None:
-    """Raise ExportError where an option is asked for that the family does not take."""
-    for option in _OPTIONAL:
-        if getattr(request, option) != getattr(Request, option) and option not in getattr(family, "OPTIONS", ()):
-            raise ExportError(f"--{option.replace('_', '-')} is no option of {name} networks; leave it out")
+    family_networks(family)
+    name = f"{__name__}.{family}"
+    if importlib.util.find_spec(name) is None:
+        raise ExportError(f"networks of family {family} cannot be exported")
+    return importlib.import_module(name)
 
 
 def request_of(spec: EngineSpec) -> Request:
     """The request that an engine was made for."""
-    return Request(
-        spec.size,
-        spec.precision,
-        stochastic=spec.input("seed") is not None,
-        scales=spec.options.get("scales"),
-        iterations=spec.options.get("iterations"),
-        style_transfer=spec.input("style_image") is not None,
-    )
+    return Request(spec.size, spec.precision, options_class(spec.family).of_engine(spec))

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from export.conv_transpose_rewrites import speed_up_by_shape
 from export.dense_patch_swap import DenseInpainting
 from export.errors import ExportError
+from export.family_options.inpainting import Options
 from export.followed_matches import FollowedMatches
 from export.inference_modules import Arrays, Graph, Matches, Request
 from export.inference_modules.pixels import blocky_image, byte_levels, parameters, unit_range
@@ -21,7 +22,6 @@ from training.networks.feature_network import STRIDE
 from training.networks.infer_match_translate import HOLE_NC
 from training.networks.inpainting import Architecture, Inpainting
 
-OPTIONS = ("scales", "iterations", "style_transfer")
 _LOWEST_SIDE = 256  # of the lowest scale: the paper's
 _DYNAMIC_SIDE = 512  # what an engine of free size is made for
 _MOST_SCALES = 6
@@ -96,15 +96,16 @@ def engines(checkpoint: Checkpoint, networks: Mapping[str, nn.Module], request: 
         ExportError: noise or other statistics are asked for than the networks have, or scales that do not fit.
     """
     a: Architecture = checkpoint.architecture
-    _check(checkpoint, request)
-    scales = 1 if request.style_transfer else request.scales or default_scales(a, request.size)
-    iterations = request.iterations or 1
+    options: Options = request.options
+    _check(checkpoint, options)
+    scales = 1 if options.style_transfer else options.scales or default_scales(a, request.size)
+    iterations = options.iterations or 1
     multiple = a.size_multiple * 2 ** (scales - 1)
 
     def examples(count: int, height: int, width: int, rng: np.random.Generator) -> dict[str, NDArray[Any]]:
         arrays: dict[str, NDArray[Any]] = {"image": blocky_image(count, height, width, _RGB, rng)}
         arrays["hole_mask"] = example_holes(count, height, width, rng)
-        if request.style_transfer:
+        if options.style_transfer:
             arrays["style_image"] = blocky_image(count, height, width, _RGB, rng)
         return arrays
 
@@ -115,7 +116,7 @@ def engines(checkpoint: Checkpoint, networks: Mapping[str, nn.Module], request: 
 
     image = TensorSpec("image", "uint8", ("N", "H", "W", _RGB))
     inputs = [image, TensorSpec("hole_mask", "uint8", ("N", "H", "W"))]
-    if request.style_transfer:
+    if options.style_transfer:
         inputs.append(TensorSpec("style_image", "uint8", image.shape))
     return [
         Graph(
@@ -141,10 +142,11 @@ def baseline(checkpoint: Checkpoint, networks: Mapping[str, nn.Module], request:
         ExportError: as of `engines`, or style transfer is asked for.
     """
     a: Architecture = checkpoint.architecture
-    _check(checkpoint, request)
-    if request.style_transfer:
+    options: Options = request.options
+    _check(checkpoint, options)
+    if options.style_transfer:
         raise ExportError("--baseline --style-transfer: the yardstick only completes; leave one of the two out")
-    scales, iterations = request.scales or default_scales(a, request.size), request.iterations or 1
+    scales, iterations = options.scales or default_scales(a, request.size), options.iterations or 1
     multiple = a.size_multiple * 2 ** (scales - 1)
 
     def examples(count: int, height: int, width: int, rng: np.random.Generator) -> dict[str, NDArray[Any]]:
@@ -205,17 +207,17 @@ def _smallest_side(a: Architecture, scales: int) -> int:
     return int(a.smallest_side * 2 ** (scales - 1))
 
 
-def _check(checkpoint: Checkpoint, request: Request) -> None:
+def _check(checkpoint: Checkpoint, options: Options) -> None:
     if checkpoint.normalization != "running-stats":
         raise ExportError(
             f"--normalization {checkpoint.normalization}: inpainting uses the statistics of training, so that a result "
             "does not depend on its batch mates; give running-stats or leave the option out"
         )
     for name, value, most in (
-        ("--scales", request.scales, _MOST_SCALES),
-        ("--iterations", request.iterations, _MOST_ITERATIONS),
+        ("--scales", options.scales, _MOST_SCALES),
+        ("--iterations", options.iterations, _MOST_ITERATIONS),
     ):
         if value is not None and not 1 <= value <= most:
             raise ExportError(f"{name} is {value}, expected a number from 1 to {most}")
-    if request.style_transfer and request.scales not in (None, 1):
+    if options.style_transfer and options.scales not in (None, 1):
         raise ExportError("--scales: style transfer works at one scale; leave the option out")

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from export.errors import ExportError
+from export.family_options.pix2pix import Options
 from export.inference_modules import Arrays, Graph, Request
 from export.inference_modules.bare_generator import bare_generator
 from export.inference_modules.pixels import FEW_CHANNELS, blocky_image, parameters, to_bytes, unit_range
@@ -27,8 +28,6 @@ from training.checkpoint import Checkpoint
 from training.networks.pix2pix import Architecture, ResNet
 from training.networks.unet import UNet
 
-OPTIONS = ("stochastic",)
-
 
 def engines(checkpoint: Checkpoint, networks: Mapping[str, nn.Module], request: Request) -> list[Graph]:
     """The translator.
@@ -38,22 +37,23 @@ def engines(checkpoint: Checkpoint, networks: Mapping[str, nn.Module], request: 
     """
     a: Architecture = checkpoint.architecture
     generator = networks["generator"]
-    if request.stochastic and not has_dropout(generator):
+    options: Options = request.options
+    if options.stochastic and not has_dropout(generator):
         raise ExportError(
             "--stochastic: this network has no dropout, which is the only noise of pix2pix; leave the flag out, or "
             "import or train the network with dropout"
         )
     inputs = [TensorSpec("image", "uint8", ("N", "H", "W", a.input_nc))]
-    if request.stochastic:
+    if options.stochastic:
         inputs.append(TensorSpec("seed", "int32", ("N",)))
 
     def examples(count: int, height: int, width: int, rng: np.random.Generator) -> dict[str, NDArray[Any]]:
         image = blocky_image(count, height, width, a.input_nc, rng)
         seed = rng.integers(-(2**31), 2**31, count, np.int32)
-        return {"image": image} | ({"seed": seed} if request.stochastic else {})
+        return {"image": image} | ({"seed": seed} if options.stochastic else {})
 
     def reference(arrays: Arrays) -> dict[str, NDArray[Any]]:
-        original = Translation(generator, request.stochastic)
+        original = Translation(generator, options.stochastic)
         with torch.inference_mode():
             return {"translation": original(*map(torch.from_numpy, arrays.values())).numpy()}
 
@@ -61,7 +61,7 @@ def engines(checkpoint: Checkpoint, networks: Mapping[str, nn.Module], request: 
         Graph(
             kind="translator",
             suffix="",
-            module=_rewritten(Translation(generator, request.stochastic), request),
+            module=_rewritten(Translation(generator, options.stochastic), request),
             inputs=tuple(inputs),
             outputs=(TensorSpec("translation", "uint8", ("N", "H", "W", a.output_nc)),),
             size_multiple=a.size_multiple,
@@ -75,7 +75,13 @@ def engines(checkpoint: Checkpoint, networks: Mapping[str, nn.Module], request: 
 
 
 def baseline(checkpoint: Checkpoint, networks: Mapping[str, nn.Module], request: Request) -> Graph:
-    """The generator alone."""
+    """The generator alone.
+
+    Raises:
+        ExportError: noise is asked for.
+    """
+    if request.options.stochastic:
+        raise ExportError("--baseline --stochastic: the yardstick draws no noise; leave one of the two out")
     a: Architecture = checkpoint.architecture
 
     def example(count: int, height: int, width: int, rng: np.random.Generator) -> Tensor:

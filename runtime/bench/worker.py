@@ -1,5 +1,6 @@
 """A process that holds one engine for `runtime.bench.measure`, and the parent's handle of it."""
 
+import math
 import os
 import pickle
 import subprocess
@@ -127,11 +128,13 @@ def _imported_libraries() -> dict[str, str]:
 
 
 def peak_memory_mb() -> float:
-    """Largest resident set of this process so far, in MB."""
+    """Largest resident set of this process so far, in MB; not a number on Windows, where nobody has looked for it."""
     status = Path("/proc/self/status")
     if status.is_file():
         line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
         return int(line.split()[1]) * 1024 / 1e6
-    import resource  # not on Windows
-
+    try:
+        import resource
+    except ImportError:
+        return math.nan
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6  # macOS counts bytes

@@ -1,17 +1,29 @@
 """The commands' terminal: results on standard output, everything else on standard error."""
 
 import errno
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.text import Text
 from typer.core import TyperGroup
 
 from runtime.errors import Pix2rtError
-from runtime.process import take_every_character
+from runtime.process import prepare_process
 
 INTERRUPTED = 130
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.ENOMEM, errno.EIO)
@@ -30,7 +42,7 @@ class Commands(TyperGroup):
     interrupted = "interrupted"
 
     def main(self, *arguments: Any, **options: Any) -> Any:
-        take_every_character()
+        prepare_process()
         return super().main(*arguments, **options)
 
     def invoke(self, ctx: Any) -> Any:
@@ -94,3 +106,12 @@ class _Rate(ProgressColumn):
 def progress_bar(unit: str = "images") -> Progress:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate(unit), TimeRemainingColumn())
     return Progress(*columns, console=err, transient=True, disable=not err.is_terminal)
+
+
+@contextmanager
+def share_bar(description: str) -> Iterator[Callable[[str, float], None]]:
+    """A bar from 0 to 100 %; call what it yields with what is being done and the share of that which is done."""
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as progress:
+        task = progress.add_task(description, total=1.0)
+        yield lambda what, share: progress.update(task, description=f"{description}: {what}", completed=share)

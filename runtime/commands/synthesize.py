@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from runtime.commands.options import Backend, Device, Engine, SkipExisting, StopAtFirst, Threads
 from runtime.commands.results import ImageRun, Result
 from runtime.errors import InputError, StyleError
-from runtime.files import require_file
+from runtime.files import open_input, require_readable
 from runtime.media.decoding import Notify
 from runtime.media.images import read_inst_map, read_label_map, read_photo
 from runtime.media.input_files import find_label_maps, match_instances, output_paths, refuse_overwriting
@@ -108,7 +108,8 @@ def _styles_option(text: str | None) -> Styles | None:
     source = "--styles"
     if not text.lstrip().startswith("{"):
         source = f"--styles {text}"
-        text = require_file(text, "styles file").read_text(encoding="utf-8", errors="replace")
+        with open_input(require_readable(text, "styles file")) as stream:
+            text = stream.read().decode("utf-8", errors="replace")
     try:
         document = json.loads(text)
     except (ValueError, RecursionError) as error:

@@ -1,6 +1,7 @@
 """Images or a video in, translated ones out."""
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -36,7 +37,7 @@ def translate(
     ] = None,
     codec: Annotated[
         str | None,
-        typer.Option(help="Four letters for a video, as FFmpeg knows them; the suffix decides if not given."),
+        typer.Option(help="Encoder of a video, as FFmpeg names it: libx265, ffv1; the suffix decides if not given."),
     ] = None,
     skip_existing: SkipExisting = False,
     stop_at_first: StopAtFirst = False,
@@ -60,8 +61,9 @@ def translate(
         note(f"{output} was there already")
         return
     if video:
-        translator = Translator(engine, device, backend=backend, threads=threads)
-        _translate_video(translator, video, output, seed, codec)
+        _translate_video(
+            lambda: Translator(engine, device, backend=backend, threads=threads), video, output, seed, codec
+        )
         return
     if codec:
         raise InputError("--codec is for a video; leave it out for images")
@@ -87,12 +89,15 @@ def translate(
     run.finish()
 
 
-def _translate_video(translator: Translator, video: Path, output: Path, seed: int | None, codec: str | None) -> None:
+def _translate_video(
+    opened: Callable[[], Translator], video: Path, output: Path, seed: int | None, codec: str | None
+) -> None:
     from runtime.media.video import translate_video  # here, because PyAV is an extra
     from runtime.media.video_writer import require_target
 
     require_target(output, codec)
     refuse_overwriting("video", [video], [output])
+    translator = opened()
     start = time.perf_counter()
     with progress_bar("frames") as progress:
         task = progress.add_task("translate", total=None)
@@ -106,6 +111,4 @@ def _translate_video(translator: Translator, video: Path, output: Path, seed: in
             started=lambda promised: progress.update(task, total=promised or None),
             progress=lambda: progress.advance(task),
         )
-    seconds = time.perf_counter() - start
-    note("sound is not carried over")
-    print_result(frame_count, "frame", seconds, output)
+    print_result(frame_count, "frame", time.perf_counter() - start, output)

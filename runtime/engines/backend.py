@@ -21,7 +21,7 @@ class Engine(Protocol):
         spec: what the engine is.
         device: where it runs: "cpu", "cuda" or "cuda:1".
         backend: how: the name of its entry.
-        skipped: what "auto" prefers and found here, but could not start, with the reason.
+        skipped: what "auto" prefers and found here, but could not start, with the reason; and what else was left out.
     """
 
     spec: EngineSpec
@@ -34,6 +34,7 @@ class Engine(Protocol):
 
         Raises:
             DeviceError: the engine fails on this device, for instance for lack of memory.
+            InputError: it was built for other sizes.
             ClosedError: `close` was called.
         """
 
@@ -98,6 +99,7 @@ class Backend:
             known to be. Takes milliseconds.
         open: load the weights: source, specification, device, CPU threads of a call (None for one per core). Raises
             EngineFormatError, DeviceError.
+        only_named: of `suffixes`, those that "auto" leaves alone, because preparing them takes minutes.
     """
 
     name: str
@@ -106,3 +108,4 @@ class Backend:
     suffixes: tuple[str, ...]
     why_not: Callable[[EngineSource, EngineSpec, Device], str | None]
     open: Callable[[EngineSource, EngineSpec, Device, int | None], Engine]
+    only_named: tuple[str, ...] = ()

@@ -8,6 +8,7 @@ from runtime.engines.backends import backends
 from runtime.engines.external_data import require_one_file
 from runtime.engines.kinds import kinds as known_kinds
 from runtime.engines.onnx_metadata import read_spec
+from runtime.engines.plan import read_plan_spec
 from runtime.engines.source import EngineSource
 from runtime.engines.spec import EngineSpec
 from runtime.errors import DeviceError, EngineFormatError, InputError
@@ -15,6 +16,7 @@ from runtime.errors import DeviceError, EngineFormatError, InputError
 AUTO = "auto"
 _DEVICE_ORDER = ("cuda", "cpu")  # "auto" tries them in this order
 _MAX_THREADS = 4096
+_READERS = {".onnx": read_spec, ".engine": read_plan_spec}  # of the specification, by the file's suffix
 
 EngineFile = str | os.PathLike[str] | bytes | EngineSource
 
@@ -30,9 +32,11 @@ def open_engine(
     """Load an engine.
 
     Args:
-        engine: the path of an `.onnx` file that `python -m export onnx` wrote, or its bytes.
+        engine: the path of an `.onnx` file that `python -m export onnx` wrote, or its bytes; or the path of a plan that
+            `pix2rt build` made of one, `.engine`, with its `.engine.json` beside it.
         device: "cpu", "cuda", "cuda:1", or "auto": what works, a GPU before the CPU.
-        backend: "auto", "onnxruntime", or another of `runtime.engines.backends`; "auto" takes the fastest that works.
+        backend: "auto", "onnxruntime", "tensorrt", or another of `runtime.engines.backends`; "auto" takes the fastest
+            that works. With "tensorrt" an `.onnx` becomes a plan first, which takes minutes, once.
         kinds: the kinds the caller can run; empty for all.
         threads: CPU threads of one call; None for one per physical core.
 
@@ -52,9 +56,9 @@ def open_engine(
     require_one_file(source)
     reasons: dict[str, str] = {}
     failures: dict[str, DeviceError] = {}
-    for candidate, place in choices:
+    for candidate, place in _of_this_suffix(source, choices):
         name = f"{candidate.name} on {place}"
-        reason = why_not(candidate, source, spec, place)
+        reason = why_not(candidate, source, spec, place, is_named=backend != AUTO)
         if reason is not None:
             reasons[name] = reason
             continue
@@ -63,7 +67,7 @@ def open_engine(
         except DeviceError as error:
             reasons[name], failures[name] = str(error), error
             continue
-        opened.skipped = tuple(f"{name}: {failure}" for name, failure in failures.items())
+        opened.skipped = (*(f"{name}: {failure}" for name, failure in failures.items()), *opened.skipped)
         return opened
     if len(failures) == len(reasons) == 1:
         raise next(iter(failures.values()))
@@ -71,10 +75,14 @@ def open_engine(
     raise DeviceError(f"device {device!r} is not available for engine {source} ({tried})")
 
 
-def why_not(backend: Backend, source: EngineSource, spec: EngineSpec, device: Device) -> str | None:
+def why_not(
+    backend: Backend, source: EngineSource, spec: EngineSpec, device: Device, *, is_named: bool = False
+) -> str | None:
     """What keeps a backend from running an engine on a device, as far as can be told without trying; None: nothing."""
     if source.suffix not in backend.suffixes:
         return f"it runs {', '.join(backend.suffixes)}, not {source.suffix}"
+    if source.suffix in backend.only_named and not is_named:
+        return f"it takes long to prepare {source.suffix}, so only where backend={backend.name!r} asks for it"
     return backend.why_not(source, spec, device)
 
 
@@ -91,25 +99,27 @@ def _choices(device: str, backend: str) -> list[tuple[Backend, Device]]:
     return found
 
 
+def _of_this_suffix(source: EngineSource, choices: list[tuple[Backend, Device]]) -> list[tuple[Backend, Device]]:
+    """Those of the choices that are worth trying, so that no error lists the others; all where none is."""
+    return [choice for choice in choices if source.suffix in choice[0].suffixes] or choices
+
+
 def choices(engine: EngineFile, device: str = AUTO, backend: str = AUTO) -> Iterator[tuple[str, str | None]]:
     """("native on cpu", what keeps it from running the engine or None) for everything that `open_engine` would try."""
     source = EngineSource.of(engine)
     spec = engine_spec(source)
     for candidate, place in _choices(device, backend):
-        yield f"{candidate.name} on {place}", why_not(candidate, source, spec, place)
+        yield f"{candidate.name} on {place}", why_not(candidate, source, spec, place, is_named=backend != AUTO)
 
 
 def engine_spec(engine: EngineFile, wanted: tuple[str, ...] = ()) -> EngineSpec:
     """The checked specification of an engine, in milliseconds; errors as in `open_engine`."""
     source = EngineSource.of(engine)
-    if source.suffix == ".engine":
+    if source.suffix not in _READERS:
         raise EngineFormatError(
-            f"engine {source} is a TensorRT plan, which this pix2rt does not run; use trtexec or TensorRT itself, "
-            "or give the .onnx that it was built from"
+            f"engine {source}: unknown kind of file {source.suffix!r}, expected {' or '.join(_READERS)}"
         )
-    if source.suffix != ".onnx":
-        raise EngineFormatError(f"engine {source}: unknown kind of file {source.suffix!r}, expected .onnx")
-    spec = read_spec(source)
+    spec = _READERS[source.suffix](source)
     if wanted and spec.kind not in wanted:
         raise EngineFormatError(f"engine {source} is a {spec.kind!r} engine, expected {' or '.join(map(repr, wanted))}")
     known = known_kinds()

@@ -27,7 +27,7 @@ LIBRARY_VERSION: str = onnxruntime.__version__
 _CUDA, _CPU = "CUDAExecutionProvider", "CPUExecutionProvider"
 _FATAL_ONLY = 4  # errors are raised, so nobody needs them on stderr as well
 # onnxruntime's exceptions share no base class; some failures surface as builtin errors.
-_LOAD_ERRORS: tuple[type[Exception], ...] = (
+LOAD_ERRORS: tuple[type[Exception], ...] = (
     *(
         error
         for error in vars(onnxruntime_pybind11_state).values()
@@ -72,7 +72,7 @@ class OnnxEngine:
         session = self._opened()
         try:
             values = session.run(self._outputs, dict(inputs))
-        except _LOAD_ERRORS as error:
+        except LOAD_ERRORS as error:
             raise _run_error(self._source, self.device, inputs, error) from error
         return dict(zip(self._outputs, values, strict=True))
 
@@ -112,7 +112,7 @@ class OnnxLoop:
             self._binding = session.io_binding()
             for name, value in self._arrays.items():
                 self._bind(name, onnxruntime.OrtValue.ortvalue_from_numpy(value, device.type, device.index))
-        except _LOAD_ERRORS as error:
+        except LOAD_ERRORS as error:
             raise _run_error(source, str(device), inputs, error) from error
 
     def step(self) -> None:
@@ -124,7 +124,7 @@ class OnnxLoop:
             for name in self._names:
                 self._binding.bind_output(name, self._device.type, self._device.index)
             self._session.run_with_iobinding(self._binding)
-        except _LOAD_ERRORS as error:
+        except LOAD_ERRORS as error:
             raise _run_error(self._source, str(self._device), self._arrays, error) from error
         self._outputs = dict(zip(self._names, self._binding.get_outputs(), strict=True))
 
@@ -149,7 +149,7 @@ def _open_session(source: EngineSource, spec: EngineSpec, device: Device, thread
             providers=providers,
             enable_fallback=0,
         )
-    except _LOAD_ERRORS as error:
+    except LOAD_ERRORS as error:
         raise _load_error(source, device, error) from error
     if device.type == "cuda" and _CUDA not in session.get_providers():
         raise DeviceError(
@@ -157,6 +157,16 @@ def _open_session(source: EngineSource, spec: EngineSpec, device: Device, thread
             f"cuDNN version than onnxruntime-gpu {onnxruntime.__version__} wants); mend that, or ask for device='cpu'"
         )
     return session
+
+
+def open_on_cpu(path: Path) -> Any:
+    """A session of any ONNX network on the CPU, for networks of others, which have no specification.
+
+    Raises:
+        LOAD_ERRORS: it is no network that onnxruntime can load; see `reason`.
+    """
+    options = _session_options(None)
+    return onnxruntime.InferenceSession(str(path), sess_options=options, providers=[_CPU], enable_fallback=0)
 
 
 def _require_cuda(device: Device) -> None:
@@ -172,7 +182,7 @@ def _require_cuda(device: Device) -> None:
 
 
 def _load_error(source: EngineSource, device: Device, error: Exception) -> Pix2rtError:
-    text = _reason(error)
+    text = reason(error)
     if device.type == "cuda" and any(word in text for word in ("CUDA", "CUBLAS", "CUDNN", "libcu")):
         return DeviceError(
             f"engine {source} cannot start on {device}: {text}; mend the CUDA installation, or use device='cpu'"
@@ -187,7 +197,7 @@ def _load_error(source: EngineSource, device: Device, error: Exception) -> Pix2r
 def _run_error(source: EngineSource, device: str, inputs: Mapping[str, NDArray[Any]], error: Exception) -> DeviceError:
     sizes = ", ".join(f"{name} {list(value.shape)}" for name, value in inputs.items())
     return DeviceError(
-        f"engine {source} failed on {device} for {sizes}: {_reason(error)}; if memory is short, "
+        f"engine {source} failed on {device} for {sizes}: {reason(error)}; if memory is short, "
         "`python -m runtime info` shows what it needs"
     )
 
@@ -223,11 +233,17 @@ _Declared = dict[str, tuple[str, list[int | str | None]]]  # name → (type, sha
 
 def _declared(source: EngineSource, nodes: list[Any]) -> _Declared:
     try:
-        return {node.name: (node.type, node.shape) for node in nodes}
+        declared = {node.name: (node.type, node.shape) for node in nodes}
     except UnicodeDecodeError as error:  # onnxruntime decodes names on access, and does not check them on loading
         raise EngineFormatError(
             f"engine {source} is damaged: its graph has the name {error.object!r}, expected UTF-8; export it again"
         ) from error
+    if len(declared) < len(nodes):  # onnxruntime takes it, but gives the one only
+        names = ", ".join(node.name for node in nodes)
+        raise EngineFormatError(
+            f"engine {source} is damaged: two tensors of its graph share a name ({names}); export it again"
+        )
+    return declared
 
 
 def _require_same(source: EngineSource, what: str, tensors: tuple[TensorSpec, ...], actual: _Declared) -> None:
@@ -254,7 +270,7 @@ def _mismatch(source: EngineSource, has: str, expected: str) -> EngineFormatErro
     )
 
 
-def _reason(error: Exception) -> str:
+def reason(error: Exception) -> str:
     """What onnxruntime's message says is wrong; CUDA's own words stand behind 600 characters of C++ signature."""
     text = str(error).strip()
     cuda = _CUDA_FAILURE.search(text)

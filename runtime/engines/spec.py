@@ -17,7 +17,8 @@ FORMAT_VERSION = 1
 DTYPES = ("uint8", "int32", "int64", "float32", "float16")
 MAX_SIDE = 65_535  # of an image, pixels
 _MAX_AXIS = 2**31 - 1  # of any tensor
-_MAX_MULTIPLE = 8192
+_MAX_PIXELS = 2**28  # of an engine's own size: smaller images are extended to it
+_MAX_MULTIPLE = 8192  # likewise
 _MAX_TENSORS = 64
 _MAX_AXES = 8
 _MAX_FIELDS = 64  # of parity, options and versions
@@ -175,7 +176,7 @@ def _spec_from(document: Document) -> EngineSpec:
         outputs=_tensors(document, "outputs"),
         size=None if document.value("size") is None else _size(document),
         size_multiple=document.integer("size_multiple", 1, _MAX_MULTIPLE),
-        smallest_side=document.integer("smallest_side", 1, MAX_SIDE),
+        smallest_side=document.integer("smallest_side", 1, _MAX_MULTIPLE),
         labels=None if labels is None else LabelSpec.from_json(labels.fields),
         styles=None if styles is None else _style_bank(styles),
         normalization=document.text("normalization"),
@@ -190,6 +191,8 @@ def _spec_from(document: Document) -> EngineSpec:
 
 def _size(document: Document) -> tuple[int, int]:
     height, width = document.integers("size", 2, 1, MAX_SIDE)
+    if height * width > _MAX_PIXELS:
+        raise ValueError(f"size is {height}×{width}, expected up to {_MAX_PIXELS} pixels")
     return height, width
 
 

@@ -3,6 +3,7 @@ of a file is found here.
 """
 
 import io
+import logging
 import re
 import struct
 import warnings
@@ -11,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,22 +66,42 @@ class Picture:
         return self.alpha is not None and bool((self.alpha < np.iinfo(np.uint8).max).any())
 
 
+@dataclass(frozen=True)
+class Upload:
+    """A picture that came as bytes: what may stand for a file wherever a picture is read.
+
+    Attributes:
+        name: for messages; says nothing of what is in it.
+        content: the bytes of the file.
+    """
+
+    name: str
+    content: bytes
+
+    def __str__(self) -> str:
+        return self.name
+
+
+PictureFile = str | Path | Upload
+
+
 def limit_megapixels(limit: float) -> None:
     """Refuse pictures of more than `limit` million pixels from now on."""
     Image.MAX_IMAGE_PIXELS = round(limit * 1e6)
 
 
 limit_megapixels(DEFAULT_MEGAPIXELS)
+logging.getLogger("PIL").addHandler(logging.NullHandler())  # what it logs of damaged files becomes an error here
 
 
-def read_picture(path: Path, what: str, *, as_ids: bool = False) -> Picture:
-    """Decode the file `path`, turned as its EXIF entry says.
+def read_picture(path: PictureFile, what: str, *, as_ids: bool = False) -> Picture:
+    """Decode the picture `path`, turned as its EXIF entry says.
 
     CMYK, YCbCr and Lab become RGB, by the file's colour profile where it has one; of 16 bits in colour Pillow keeps the
     high eight.
 
     Args:
-        path: the file, a pipe, or `-`.
+        path: the file, a pipe, `-`, or an upload.
         what: what it should be, for messages.
         as_ids: take the indices of a palette, not its colours, and leave the picture as it lies in the file.
 
@@ -88,7 +109,8 @@ def read_picture(path: Path, what: str, *, as_ids: bool = False) -> Picture:
         MissingFileError: nothing is there, or a directory is.
         ImageFileError: corrupt, no image, or larger than the limit.
     """
-    with _named_errors(require_readable(path, what), what), open_input(path) as stream:
+    file = path if isinstance(path, Upload) else require_readable(path, what)
+    with _named_errors(file, what), _opened(file) as stream:
         image = Image.open(stream)
         raw_mode = str(image.tile)  # decoding makes Pillow forget it
         image.load()
@@ -99,10 +121,11 @@ def read_picture(path: Path, what: str, *, as_ids: bool = False) -> Picture:
             samples, alpha = np.asarray(image), None
             samples = samples.astype(np.uint8) if samples.dtype == np.bool_ else samples
         else:
-            upright: Image.Image = image if as_ids else ImageOps.exif_transpose(image)
-            profile = _profile_that_fits(profile, upright.mode, notes)
-            upright, profile = _grey_or_rgb(upright, profile, notes)
-            samples, alpha = _samples(upright)
+            if not as_ids:
+                ImageOps.exif_transpose(image, in_place=True)
+            profile = _profile_that_fits(profile, image.mode, notes)
+            grey_or_rgb, profile = _grey_or_rgb(image, profile, notes)
+            samples, alpha = _samples(grey_or_rgb)
             if samples.dtype == np.uint8 and ";16" in raw_mode:
                 notes.append(_note_on_16_bits(int(samples.max())))
     is_jpeg = kind in _JPEGS or compression == "jpeg"
@@ -110,8 +133,12 @@ def read_picture(path: Path, what: str, *, as_ids: bool = False) -> Picture:
     return Picture(samples, alpha, profile, is_jpeg, may_be_lossy, has_more_frames, tuple(notes))
 
 
+def _opened(file: Path | Upload) -> BinaryIO:
+    return io.BytesIO(file.content) if isinstance(file, Upload) else open_input(file)
+
+
 @contextmanager
-def _named_errors(path: Path, what: str) -> Iterator[None]:
+def _named_errors(path: Path | Upload, what: str) -> Iterator[None]:
     """Whatever a decoder raises becomes an ImageFileError that names the file."""
     try:
         with warnings.catch_warnings():
@@ -170,7 +197,8 @@ def _samples(image: Image.Image) -> tuple[NDArray[Any], NDArray[np.uint8] | None
         return pixels[..., 0] if image.mode in _GREY_MODES else pixels[..., :3], pixels[..., 3]
     if image.mode.startswith(("I", "F")):
         return np.asarray(image), None
-    return np.asarray(image.convert("L" if image.mode in _GREY_MODES else "RGB")), None
+    wanted = "L" if image.mode in _GREY_MODES else "RGB"
+    return np.asarray(image if image.mode == wanted else image.convert(wanted)), None
 
 
 def _note_on_16_bits(highest: int) -> str:

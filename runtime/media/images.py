@@ -1,5 +1,6 @@
 """Image files in and out: label maps, instance maps, pictures, arrays, results."""
 
+import io
 import tokenize
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ from PIL import Image
 from runtime.engines.labels import LabelSpec
 from runtime.errors import ImageFileError, InputError
 from runtime.files import atomic_path, is_stream, open_input, require_readable
-from runtime.media.decoding import Notify, Picture, converted_to_srgb, read_picture
+from runtime.media.decoding import Notify, Picture, PictureFile, Upload, converted_to_srgb, read_picture
 from runtime.media.input_files import ARRAY_SUFFIX
 
 PICTURE_CHANNELS = (1, 3)
@@ -44,7 +45,7 @@ def _ignore(sentence: str) -> None:
     """For those who need not be told."""
 
 
-def read_label_map(path: str | Path, labels: LabelSpec, notify: Notify = _ignore) -> NDArray[np.integer[Any]]:
+def read_label_map(path: PictureFile, labels: LabelSpec, notify: Notify = _ignore) -> NDArray[np.integer[Any]]:
     """Read class ids [H, W], not yet compared with the class table.
 
     A grey or palette PNG holds the ids themselves (a palette image's indices, whatever their colours). A colour picture
@@ -75,7 +76,7 @@ def read_label_map(path: str | Path, labels: LabelSpec, notify: Notify = _ignore
     return ids
 
 
-def read_inst_map(path: str | Path, notify: Notify = _ignore) -> NDArray[np.integer[Any]]:
+def read_inst_map(path: PictureFile, notify: Notify = _ignore) -> NDArray[np.integer[Any]]:
     """Read instance ids [H, W] from an 8-, 16- or 32-bit image of one channel, or of three equal ones, which is told.
 
     Raises:
@@ -95,8 +96,8 @@ def read_inst_map(path: str | Path, notify: Notify = _ignore) -> NDArray[np.inte
     return ids
 
 
-def _lossless_picture(path: str | Path, what: str) -> Picture:
-    picture = read_picture(Path(path), what, as_ids=True)
+def _lossless_picture(path: PictureFile, what: str) -> Picture:
+    picture = read_picture(path, what, as_ids=True)
     if picture.is_jpeg:
         raise ImageFileError(f"{what} {path} is a JPEG: its compression changes ids; use the PNG it was made from")
     if picture.samples.dtype.kind not in "iu":
@@ -111,7 +112,7 @@ def _equal_channels(picture: Picture) -> NDArray[np.integer[Any]] | None:
     return first if (picture.samples[..., 1:] == first[..., None]).all() else None
 
 
-def read_image(path: Path, input_nc: int, notify: Notify = _ignore) -> ImageFile:
+def read_image(path: PictureFile, input_nc: int, notify: Notify = _ignore) -> ImageFile:
     """Read a picture, or an array (.npy), for an engine of `input_nc` channels.
 
     Pictures are turned as their EXIF entry says; 16-bit samples lose the low byte; what is transparent lies on white;
@@ -130,7 +131,8 @@ def read_image(path: Path, input_nc: int, notify: Notify = _ignore) -> ImageFile
         ImageFileError: corrupt, no image, pixels that are no 8 or 16 bits, or a picture where an array is needed.
     """
     is_picture = input_nc in PICTURE_CHANNELS
-    if path.suffix.lower() == ARRAY_SUFFIX or (is_stream(path) and not is_picture):
+    path = path if isinstance(path, Upload) else Path(path)
+    if isinstance(path, Path) and (path.suffix.lower() == ARRAY_SUFFIX or (is_stream(path) and not is_picture)):
         return ImageFile(_read_array(path))
     if not is_picture:
         raise ImageFileError(
@@ -147,17 +149,16 @@ def read_image(path: Path, input_nc: int, notify: Notify = _ignore) -> ImageFile
     return _with_channels(pixels, picture.profile, input_nc, notify)
 
 
-def read_photo(path: str | Path, notify: Notify = _ignore) -> NDArray[np.uint8]:
+def read_photo(path: PictureFile, notify: Notify = _ignore) -> NDArray[np.uint8]:
     """Read a picture as RGB uint8 [H, W, 3]; conversions and errors as in `read_image`."""
-    return read_image(Path(path), _RGB, notify).pixels
+    return read_image(path, _RGB, notify).pixels
 
 
-def read_drawing(path: str | Path, notify: Notify = _ignore) -> NDArray[np.uint8]:
+def read_drawing(path: PictureFile, notify: Notify = _ignore) -> NDArray[np.uint8]:
     """Read a sketch or photo as uint8 [H, W, 1], [H, W, 3] or, with an alpha channel [H, W, 4].
 
     Conversions and errors as in `read_image`, but that what is transparent stays so.
     """
-    path = Path(path)
     picture = read_picture(path, "image")
     pixels = _eight_bits(picture, path, notify)
     if picture.alpha is not None:
@@ -165,7 +166,7 @@ def read_drawing(path: str | Path, notify: Notify = _ignore) -> NDArray[np.uint8
     return pixels if pixels.ndim == len("HWC") else pixels[..., None]
 
 
-def _eight_bits(picture: Picture, path: Path, notify: Notify) -> NDArray[np.uint8]:
+def _eight_bits(picture: Picture, path: PictureFile, notify: Notify) -> NDArray[np.uint8]:
     """16-bit samples by their high byte, fewer bits in 16 by their own."""
     for sentence in picture.notes:
         notify(sentence)
@@ -220,6 +221,23 @@ def _read_array(path: Path) -> NDArray[np.uint8]:
         shape = list(array.shape) if isinstance(array, np.ndarray) else "an archive"
         raise ImageFileError(f"array {path} is {shape}, expected uint8 [H, W, C]: one picture per file")
     return np.array(array)
+
+
+def png_bytes(image: NDArray[np.integer[Any]]) -> bytes:
+    """uint8 [H, W, 3] or integers [H, W] of up to 16 bits as a PNG.
+
+    Raises:
+        InputError: values that 16 bits do not hold.
+    """
+    if image.ndim == len("HW") and image.dtype != np.uint8:
+        if image.min() < 0 or image.max() > _HIGHEST_16_BIT:
+            raise InputError(
+                f"the map has ids up to {image.max()}, which a PNG of 16 bits does not hold; save a session"
+            )
+        image = image.astype(np.uint16)
+    stream = io.BytesIO()
+    Image.fromarray(image).save(stream, format="PNG", compress_level=1)
+    return stream.getvalue()
 
 
 def write_image(path: str | Path, image: NDArray[np.uint8], profile: bytes | None = None) -> None:

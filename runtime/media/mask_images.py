@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime.errors import ImageFileError
-from runtime.media.decoding import Notify, read_picture
+from runtime.media.decoding import Notify, PictureFile, read_picture
 from runtime.media.images import read_drawing
 
 _MIDDLE = 128
@@ -15,7 +15,7 @@ _OPAQUE = 255
 _MOST = 0.6  # of an image, more than holes usually are
 
 
-def read_hole_mask(path: Path, notify: Notify, *, is_inverted: bool = False) -> NDArray[np.bool_]:
+def read_hole_mask(path: PictureFile, notify: Notify, *, is_inverted: bool = False) -> NDArray[np.bool_]:
     """Read a mask as bool [H, W], True = missing: whatever is not black; of a JPEG or WebP, what is lighter than
     middle grey.
 
@@ -65,7 +65,7 @@ def read_weights(path: Path) -> NDArray[np.uint8]:
     return weights
 
 
-def read_hint(path: Path) -> NDArray[np.uint8]:
+def read_hint(path: PictureFile) -> NDArray[np.uint8]:
     """Read a hint, uint8 [H, W, 4]: it says nothing where it is transparent.
 
     Raises:

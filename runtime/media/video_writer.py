@@ -132,7 +132,8 @@ class VideoWriter:
             try:
                 self._copies[track.index] = self._container.add_stream_from_template(track)
             except (ValueError, av.FFmpegError):
-                self.mute_tracks.append(track.codec_context.name)
+                has_decoder = track.codec_context is not None  # the annotations do not know of those without
+                self.mute_tracks.append(track.codec_context.name if has_decoder else "of an unknown codec")
         kept = [track for track in sound.streams if track.index in self._copies]
         self._sound = sound.packets(kept) if kept else iter(())
         self._next_sound = next(self._sound, None)

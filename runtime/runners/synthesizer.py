@@ -54,7 +54,7 @@ class Synthesizer(Runner):
         super().__init__(engine, device, backend=backend, threads=threads)
         tensor = self.spec.input("styles")
         bank = self.spec.styles or StyleBank(int(tensor.shape[2]) if tensor else 0, {})
-        self._resolver = StyleResolver(bank, self.labels) if tensor else None
+        self.resolver = StyleResolver(bank, self.labels) if tensor else None
 
     @classmethod
     def example(
@@ -65,7 +65,7 @@ class Synthesizer(Runner):
         size = size or example_size(spec)
         arrays: dict[str, NDArray[Any]] = {"label_map": example_ids(size, spec.labels.label_nc, noise=noise, seed=seed)}
         if spec.input("inst_map"):
-            arrays["inst_map"] = example_instances(size, _instance_limit(spec))
+            arrays["inst_map"] = example_instances(size, instance_limit(spec))
         return arrays
 
     @property
@@ -116,7 +116,7 @@ class Synthesizer(Runner):
         size = engine_size("label_map", (height, width), self.spec, pad)
         ids = check_label_ids(maps, self.labels, unknown)
         instances = self._instances(inst_map, ids, np.ndim(label_map), edges_from_labels)
-        if styles is not None and self._resolver is None:
+        if styles is not None and self.resolver is None:
             raise StyleError("styles were given, but this engine has no style features; leave them out")
         seed = check_seed(seed)
         scenes = [
@@ -155,15 +155,15 @@ class Synthesizer(Runner):
     def _scene(
         self, label_map: NDArray[np.uint8], inst_map: NDArray[np.int32] | None, styles: Styles | None, seed: int
     ) -> Scene:
-        if inst_map is None or self._resolver is None:
+        if inst_map is None or self.resolver is None:
             return Scene(label_map, inst_map)
         found = find_instances(inst_map)
         self._check_count(len(found.ids))
-        rows = self._resolver.resolve(styles, seed, found.ids, label_map.ravel()[found.first])
+        rows = self.resolver.resolve(styles, seed, found.ids, label_map.ravel()[found.first])
         return Scene(label_map, found.compact, rows)
 
     def _check_count(self, count: int) -> None:
-        limit = _instance_limit(self.spec)
+        limit = instance_limit(self.spec)
         if count > limit:
             raise InputError(
                 f"inst_map has {count} instances, this engine takes up to {limit}; merge small instances (pixels "
@@ -176,7 +176,7 @@ class Synthesizer(Runner):
         inputs: dict[str, NDArray[Any]] = {"label_map": _stack([scene.label_map for scene in filled])}
         if self.uses_instances:
             inputs["inst_map"] = _stack([scene.inst_map for scene in filled if scene.inst_map is not None])
-        if self._resolver:
+        if self.resolver:
             inputs["styles"] = self._style_rows([scene.styles for scene in filled if scene.styles is not None])
         image = self._engine.run(inputs)["image"]
         require_output(self._name, "image", image, "uint8", (*inputs["label_map"].shape, 3))
@@ -193,7 +193,7 @@ class Synthesizer(Runner):
         return filled
 
 
-def _instance_limit(spec: EngineSpec) -> int:
+def instance_limit(spec: EngineSpec) -> int:
     """How many instances one image may have."""
     styles = spec.input("styles")
     return styles.shape[1] if styles and isinstance(styles.shape[1], int) else 2**31 - 1

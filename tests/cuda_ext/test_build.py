@@ -9,6 +9,7 @@ import threading
 import pytest
 
 from cuda_ext import build, geometry
+from tests.paths import copy_folder
 
 ENTRIES = {
     "patch_match_fp32",
@@ -64,11 +65,30 @@ def test_the_second_call_reads_the_cache(nvrtc, cache, monkeypatch):
 def test_changed_sources_are_compiled_again(nvrtc, tmp_path, monkeypatch):
     build.ptx()
     sources = tmp_path / "sources"
-    shutil.copytree(build.SOURCES, sources)
+    copy_folder(build.SOURCES, sources)
     (sources / "device.cuh").open("a").write("// changed\n")
     monkeypatch.setattr(build, "SOURCES", sources)
     monkeypatch.setattr(build, "_compile", lambda architecture: b"again")
     assert build.ptx() == b"again"
+
+
+def test_all_that_changes_ptx_changes_its_name(tmp_path, monkeypatch):
+    """Sources, options, architecture and compiler: a cache must not give what another version of it made."""
+    monkeypatch.setattr(build, "_nvrtc_version", lambda: (13, 0))
+    names = [build._key("compute_80"), build._key("compute_90")]
+    for version in ((13, 1), (12, 0)):
+        with monkeypatch.context() as patch:
+            patch.setattr(build, "_nvrtc_version", lambda version=version: version)
+            names.append(build._key("compute_80"))
+    with monkeypatch.context() as patch:
+        patch.setattr(build, "_OPTIONS", (*build._OPTIONS, "--use_fast_math"))
+        names.append(build._key("compute_80"))
+    shutil.copytree(build.SOURCES, tmp_path / "sources")
+    with (tmp_path / "sources" / "tile.cuh").open("a") as stream:
+        stream.write("\n// changed")
+    monkeypatch.setattr(build, "SOURCES", tmp_path / "sources")
+    names.append(build._key("compute_80"))
+    assert len(set(names)) == len(names) == 6
 
 
 def test_many_at_once_leave_one_whole_file(nvrtc, cache):

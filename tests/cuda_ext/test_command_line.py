@@ -3,9 +3,12 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+import torch
 
+from cuda_ext.bench import measure
 from cuda_ext.bench_forms import FORMS, Problem
 from tests.paths import ROOT
 from tests.tolerances import PATCH_SWAP
@@ -45,6 +48,22 @@ def test_ptx_writes_a_file(tmp_path):
     pytest.importorskip("cuda.bindings.nvrtc", reason="NVRTC is not installed; runs with pix2rt[cuda]")
     cuda_ext("ptx", "-o", tmp_path / "kernels.ptx")
     assert ".entry patch_match_fp32" in (tmp_path / "kernels.ptx").read_text()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+def test_a_full_disk_exits_with_1():
+    sizes = ("--size", "20x24", "--channels", 8, "--hole", 6, "--threads", 1, "--runs", 1)
+    assert "No space left" in cuda_ext("bench", *sizes, "--json", "/dev/full", expect=1).stderr
+
+
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="peak memory is told on Linux")
+def test_memory_is_a_forms_own():
+    """The convolution form stores scores and one-hot winners of all pairs, the operator neither; in any order."""
+    problem, threads = Problem(64, 64, 16, 32), torch.get_num_threads()
+    for _ in range(2):
+        forms = measure(problem, 1, threads, lambda: None)["forms"]
+        assert forms["convolution"]["extra_mb"] > 2 * problem.scores_mb
+        assert forms["operator"]["extra_mb"] < problem.scores_mb
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from cuda_ext import reference
-from cuda_ext.bench import FormProcess
-from cuda_ext.bench_forms import Problem
+from cuda_ext.bench import first_run
+from cuda_ext.bench_forms import FORMS, Problem
 from cuda_ext.ops import patch_match, patch_paste, patch_paste_adjoint, patch_swap
 
 OPERATORS = torch.ops.pix2rt
@@ -178,11 +178,13 @@ def test_bad_matches(match, error, part):
 def test_the_scores_are_never_stored():
     """The size of the benchmark with few channels: what it takes beyond inputs and output, first call."""
     problem = Problem(128, 128, 8, 64)
-    worker = FormProcess("operator", problem, threads=1)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
     try:
-        extra_mb = worker.call("memory")
+        FORMS["operator"](problem.small(), 1)()
+        extra_mb, _ = first_run(FORMS["operator"](problem, 1))
     finally:
-        worker.close()
+        torch.set_num_threads(threads)
     if extra_mb is None:
         pytest.skip("only Linux tells a process's peak memory")
     assert extra_mb < problem.scores_mb / 10

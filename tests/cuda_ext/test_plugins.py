@@ -4,11 +4,12 @@ import importlib
 import inspect
 import re
 import sys
+from typing import Any
 
 import pytest
 
 from cuda_ext import onnx_functions
-from tests.cuda_ext.tensorrt_stand_in import ShapeExpr, TensorDesc, stand_in, symbols
+from tests.cuda_ext.tensorrt_stand_in import AutoTuneCombination, ShapeExpr, TensorDesc, stand_in, symbols
 
 MATCH, PASTE = "pix2rt::PatchMatch", "pix2rt::PatchPaste"
 SIZES = {"N": 2, "C": 70, "H": 13, "W": 29}
@@ -40,6 +41,32 @@ def numbers(expressions):
 def test_both_operators_are_registered_whole(registered):
     names = {f"{onnx_functions.DOMAIN}::{function.name}" for function in onnx_functions.functions()}
     assert registered.describe.keys() == registered.types.keys() == registered.kernel.keys() == names
+
+
+def test_annotations_that_tensorrt_refuses_are_refused_here():
+    """What our plugins had: `list[Any]` of autotune; and other slips of that kind."""
+    _, plugin, _ = stand_in()
+
+    def describe(features: TensorDesc) -> TensorDesc: ...
+    def any_types(features: TensorDesc, outputs: tuple[TensorDesc]) -> list[Any]: ...
+    def bare_types(features: TensorDesc, outputs: TensorDesc) -> list[AutoTuneCombination]: ...
+    def renamed(hole: TensorDesc, outputs: tuple[TensorDesc]) -> list[AutoTuneCombination]: ...
+    def untyped(features): ...
+    def short(features: TensorDesc, outputs: tuple[TensorDesc], tactic: int) -> tuple[str, str]: ...
+
+    with pytest.raises(ValueError, match="refuses: argument features of untyped"):
+        plugin.register("pix2rt::A")(untyped)
+    with pytest.raises(ValueError, match="not registered"):
+        plugin.autotune("pix2rt::A")(any_types)
+    plugin.register("pix2rt::A")(describe)
+    for register, function in (
+        (plugin.autotune, any_types),
+        (plugin.autotune, bare_types),
+        (plugin.autotune, renamed),
+        (plugin.aot_impl, short),
+    ):
+        with pytest.raises(ValueError, match="TensorRT's plugin layer refuses"):
+            register("pix2rt::A")(function)
 
 
 def test_inputs_are_those_of_the_functions(registered):

@@ -36,7 +36,7 @@ def tiny_engines(tmp_path_factory: pytest.TempPathFactory) -> Tiny:
                 size=size,
                 precision=precision,
                 normalization=normalization,
-                stochastic=stochastic,
+                options={"stochastic": True} if stochastic else {},
             )
         return made[key]
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import onnx
 import pytest
 
-from export.engine_from_onnx import Profile, Shape, default_profile, engine_from_onnx, profile_from
-from export.errors import ExportError
+from export.engine_from_onnx import Profile, engine_from_onnx
+from runtime.engines.plan import Shape
 from runtime.engines.spec import parse_spec
-from runtime.errors import DeviceError, EngineFormatError, MissingFileError
+from runtime.errors import DeviceError, EngineFormatError, InputError, MissingFileError, PlanError
 from tests.export.conftest import Tiny
 from tests.export.test_command_line import export
 
@@ -49,10 +49,10 @@ def test_plan_is_built_and_described(
     text = (tmp_path / "e.engine.json").read_text()
     document = json.loads(text)["tensorrt"]
     assert parse_spec(text, "e.engine.json") == engine.spec
-    assert document["flavor"] == plan.flavor == "tensorrt-rtx"
+    assert document["flavor"] == plan.origin.flavor == "tensorrt-rtx"
     assert document["onnx_sha256"] == hashlib.sha256(engine.path.read_bytes()).hexdigest()
     assert document["plan_sha256"] == hashlib.sha256(plan.path.read_bytes()).hexdigest()
-    assert plan.activation_bytes
+    assert plan.origin.activation_bytes
     assert sorted(path.name for path in tmp_path.iterdir()) == ["e.engine", "e.engine.json"]
 
 
@@ -65,12 +65,12 @@ def test_every_translator_is_built(
     profile = Profile((1, 16, 16), (1, 32, 64), (2, 64, 64)) if dynamic else None
     plan = engine_from_onnx(engine.path, tmp_path / "e.engine", flavor="tensorrt-rtx", profile=profile)
     assert parse_spec((tmp_path / "e.engine.json").read_text(), "e.engine.json") == engine.spec
-    assert plan.activation_bytes
+    assert plan.origin.activation_bytes
 
 
 def test_default_profile_fits_the_multiple(tiny_engines: Tiny) -> None:
     spec = tiny_engines("features", dynamic=True)[0].spec
-    profile = default_profile(spec)
+    profile = Profile.default(spec)
     assert profile == Profile((1, 8, 8), (1, 512, 1024), (1, 1024, 2048))
 
 
@@ -90,7 +90,7 @@ def test_default_profile_fits_the_multiple(tiny_engines: Tiny) -> None:
 def test_a_part_of_a_profile_is_completed(
     given: tuple[Shape | None, ...], expected: Profile, tiny_engines: Tiny
 ) -> None:
-    assert profile_from(tiny_engines("features", dynamic=True)[0].spec, *given) == expected
+    assert Profile.completed(tiny_engines("features", dynamic=True)[0].spec, *given) == expected
 
 
 def test_the_largest_size_alone_builds_a_plan(tiny_engines: Tiny, tmp_path: Path) -> None:
@@ -108,7 +108,7 @@ def test_unknown_operator_is_named_with_the_parsers_words(tiny_engines: Tiny, tm
     tanh = next(node for node in model.graph.node if node.op_type == "Tanh")
     tanh.op_type = "Tangent"
     onnx.save(model, tmp_path / "foreign.onnx")
-    with pytest.raises(ExportError, match="cannot parse .*Tangent"):
+    with pytest.raises(PlanError, match="cannot parse .*Tangent"):
         engine_from_onnx(tmp_path / "foreign.onnx", tmp_path / "e.engine", flavor="tensorrt-rtx")
     assert not list(tmp_path.glob("e.*"))
 
@@ -124,15 +124,15 @@ def test_missing_flavor_says_what_to_install(
 def test_unfitting_requests_are_refused(tiny_engines: Tiny, tmp_path: Path) -> None:
     static, dynamic = tiny_engines("features")[0].path, tiny_engines("features", dynamic=True)[0].path
     output = tmp_path / "e.engine"
-    with pytest.raises(ExportError, match="fixed size 32x48"):
+    with pytest.raises(InputError, match="fixed size 32x48"):
         engine_from_onnx(static, output, profile=Profile((1, 8, 8), (1, 8, 8), (1, 8, 8)))
-    with pytest.raises(ExportError, match="must not decrease"):
+    with pytest.raises(InputError, match="must not decrease"):
         engine_from_onnx(dynamic, output, profile=Profile((1, 16, 16), (1, 8, 8), (1, 32, 32)))
-    with pytest.raises(ExportError, match="multiples of 4"):
+    with pytest.raises(InputError, match="multiples of 4"):
         engine_from_onnx(dynamic, output, profile=Profile((1, 8, 8), (1, 10, 8), (1, 32, 32)))
-    with pytest.raises(ExportError, match=r"ends in \.engine"):
+    with pytest.raises(InputError, match=r"ends in \.engine"):
         engine_from_onnx(static, tmp_path / "e.plan")
-    with pytest.raises(ExportError, match="'openvino' is not one of"):
+    with pytest.raises(InputError, match="'openvino' is not one of"):
         engine_from_onnx(static, output, flavor="openvino")
     with pytest.raises(MissingFileError):
         engine_from_onnx(tmp_path / "none.onnx", output)

@@ -45,7 +45,7 @@ def test_info_describes_it_and_bench_does_not_run_it(checkpoint, tmp_path):
     assert "features (feature_network)" in described.output
     measured = CliRunner().invoke(app, ["bench", str(tmp_path / "f.onnx")])
     assert measured.exit_code == 2
-    assert "is a 'features' engine, expected 'synthesizer' or " in measured.stderr
+    assert "is a 'features' engine, which `python -m training evaluate` runs; it cannot be measured" in measured.stderr
 
 
 def test_verification_takes_it(checkpoint, tmp_path):
@@ -60,7 +60,13 @@ def test_verification_takes_it(checkpoint, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "flags", [{"stochastic": True}, {"baseline": True, "size": (64, 64)}, {"scales": 2}, {"style_transfer": True}]
+    "flags",
+    [
+        {"options": {"stochastic": True}},
+        {"baseline": True, "size": (64, 64)},
+        {"options": {"scales": 2}},
+        {"options": {"style_transfer": True}},
+    ],
 )
 def test_what_it_does_not_offer(checkpoint, tmp_path, flags):
     with pytest.raises(ExportError, match="feature_network.*leave it out"):

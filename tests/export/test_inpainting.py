@@ -15,6 +15,7 @@ from cuda_ext.reference import patch_swap
 from export.dense_patch_swap import DenseInpainting
 from export.engine_from_onnx import Profile, engine_from_onnx
 from export.errors import ExportError, ParityError
+from export.family_options.inpainting import Options
 from export.followed_matches import MATCH_TOLERANCE, FollowedMatches
 from export.inference_modules import Request
 from export.inference_modules.inpainting import default_scales
@@ -35,11 +36,11 @@ SIZE = (32, 48)
 ARCHITECTURE = Architecture(infer_ngf=4, n_blocks=1, feature_widths=(4, 6, 8), translate_ngf=4, n_levels=2)
 VARIANTS: dict[str, dict[str, Any]] = {
     "one": {"size": SIZE},
-    "two": {"size": SIZE, "scales": 2, "iterations": 2},
-    "half": {"size": SIZE, "scales": 2, "precision": "fp16"},
-    "dynamic": {"size": None, "scales": 2},
-    "style": {"size": SIZE, "style_transfer": True},
-    "baseline": {"size": SIZE, "scales": 2, "baseline": True},
+    "two": {"size": SIZE, "options": {"scales": 2, "iterations": 2}},
+    "half": {"size": SIZE, "options": {"scales": 2}, "precision": "fp16"},
+    "dynamic": {"size": None, "options": {"scales": 2}},
+    "style": {"size": SIZE, "options": {"style_transfer": True}},
+    "baseline": {"size": SIZE, "options": {"scales": 2}, "baseline": True},
 }
 
 
@@ -345,13 +346,13 @@ def test_default_scales_lead_down_to_256_pixels(size: tuple[int, int] | None, n_
 
 def test_what_cannot_be_exported(checkpoint_path: Path, tmp_path: Path) -> None:
     mistakes: list[tuple[dict[str, Any], str]] = [
-        ({"stochastic": True}, "--stochastic is no option of inpainting networks"),
+        ({"options": {"stochastic": True}}, "--stochastic is no option of inpainting networks"),
         ({"normalization": "per-image"}, "--normalization per-image: inpainting uses the statistics of training"),
-        ({"scales": 0}, "--scales is 0, expected a number from 1 to 6"),
-        ({"iterations": 17}, "--iterations is 17, expected a number from 1 to 16"),
-        ({"scales": 2, "style_transfer": True}, "style transfer works at one scale"),
-        ({"baseline": True, "style_transfer": True}, "the yardstick only completes"),
-        ({"size": (32, 40), "scales": 2}, "multiples of 16 from 32"),
+        ({"options": {"scales": 0}}, "--scales is 0, expected a number from 1 to 6"),
+        ({"options": {"iterations": 17}}, "--iterations is 17, expected a number from 1 to 16"),
+        ({"options": {"scales": 2, "style_transfer": True}}, "style transfer works at one scale"),
+        ({"baseline": True, "options": {"style_transfer": True}}, "the yardstick only completes"),
+        ({"size": (32, 40), "options": {"scales": 2}}, "multiples of 16 from 32"),
         ({"size": (0, 64)}, "--size 0x64: height and width must be multiples of"),
     ]
     for options, message in mistakes:
@@ -364,13 +365,13 @@ def test_what_cannot_be_exported(checkpoint_path: Path, tmp_path: Path) -> None:
         ({"style_transfer": True}, "--style-transfer is no option"),
     ):
         with pytest.raises(ExportError, match=message):
-            export_onnx(unet, tmp_path / "e.onnx", size=SIZE, **options)
+            export_onnx(unet, tmp_path / "e.onnx", size=SIZE, options=options)
 
 
 def test_the_pipeline_of_export_is_that_of_training() -> None:
     """`Inpainting` as evaluation uses it and the reference that the gate follows give the same without an engine."""
     networks = tiny_checkpoint().build()
-    (graph,) = graphs_of(tiny_checkpoint(), Request(SIZE, scales=2))
+    (graph,) = graphs_of(tiny_checkpoint(), Request(SIZE, options=Options(scales=2)))
     arrays = graph.examples(1, *SIZE, np.random.default_rng(0))
     matches: list[Any] = []
 

@@ -141,11 +141,12 @@ def test_noise_without_dropout_is_refused(tmp_path: Path) -> None:
     save_checkpoint(checkpoint, tmp_path / "c.safetensors")
     hd = save_tiny_checkpoint("local", tmp_path / "hd.safetensors")
     with pytest.raises(ExportError, match="has no dropout"):
-        export_onnx(tmp_path / "c.safetensors", tmp_path / "e.onnx", size=SIZE, stochastic=True)
+        export_onnx(tmp_path / "c.safetensors", tmp_path / "e.onnx", size=SIZE, options={"stochastic": True})
     with pytest.raises(ExportError, match="--stochastic is no option of pix2pixhd networks"):
-        export_onnx(hd, tmp_path / "e.onnx", size=SIZE, stochastic=True)
-    with pytest.raises(ExportError, match="without --dynamic and --stochastic"):
-        export_onnx(hd, tmp_path / "e.onnx", size=SIZE, stochastic=True, baseline=True)
+        export_onnx(hd, tmp_path / "e.onnx", size=SIZE, options={"stochastic": True})
+    noisy = save_tiny_checkpoint("unet", tmp_path / "unet.safetensors")
+    with pytest.raises(ExportError, match="--baseline --stochastic: the yardstick draws no noise"):
+        export_onnx(noisy, tmp_path / "e.onnx", size=SIZE, options={"stochastic": True}, baseline=True)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """The runtime must stay light: what a clean interpreter has loaded after importing and after opening an engine."""
 
 import json
+import re
 import resource
 import subprocess
 import sys
@@ -60,7 +61,14 @@ MODULES = sorted(
 
 @pytest.mark.parametrize("module", MODULES)
 def test_every_module_imports_alone(module):
-    assert not {"torch", "onnx", "training", "export"} & set(loaded(f"import {module}"))
+    try:
+        names = loaded(f"import {module}")
+    except subprocess.CalledProcessError as error:
+        missing = re.search(r"No module named '(av|cv2)'", error.stderr)
+        if not missing:
+            raise
+        pytest.skip(f"{missing[1]} is not installed; runs with pix2rt[video]")
+    assert not {"torch", "onnx", "training", "export"} & set(names)
 
 
 def test_pyav_waits_for_the_first_video():

@@ -50,7 +50,7 @@ def environment(home):
 def test_a_fresh_home_stays_empty_and_no_socket_is_opened(workplace, name):
     traced = ["strace", "-f", "-e", "trace=socket", "-o", "calls.txt"] if shutil.which("strace") else []
     command = [*traced, sys.executable, *COMMANDS[name]]
-    result = subprocess.run(command, cwd=workplace, env=environment(workplace / "home"), capture_output=True, text=True)
+    result = subprocess.run(command, cwd=workplace, env=environment(workplace / "home"), capture_output=True)
     assert result.returncode == 0, result.stderr
     assert list((workplace / "home").rglob("*")) == []
     if not traced:

@@ -41,10 +41,11 @@ def inpainter(path, **options):
 
 def graph(wanted):
     node, int64 = helper.make_node, np.int64
-    constants = [("last", np.array([-1], int64)), ("spatial", np.array([1, 2], int64)), ("zero", np.uint8(0))]
+    constants = [("last", np.array([-1], int64)), ("spatial", np.array([1, 2], int64))]
     constants += [("one", np.float32(1)), ("nothing", np.float32(0))]
     nodes = [
-        node("Equal", ["hole_mask", "zero"], ["is_known"]),
+        node("Cast", ["hole_mask"], ["is_missing"], to=TensorProto.BOOL),
+        node("Not", ["is_missing"], ["is_known"]),
         node("Unsqueeze", ["is_known", "last"], ["known"]),
         node("Cast", ["image"], ["pixels"], to=TensorProto.FLOAT),
         node("Cast", ["known"], ["weight"], to=TensorProto.FLOAT),

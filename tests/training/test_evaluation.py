@@ -208,7 +208,7 @@ def test_what_is_no_network(tmp_path):
 @pytest.mark.parametrize("family", [family for family in FAMILIES if makes_images(family)])
 def test_every_setting_of_a_family_is_an_option(family, tmp_path):
     options = dict.fromkeys(family_system(family).SETTINGS, "nonsense")
-    command = typer.main.get_command(app).commands["evaluate"]
+    command = typer.main.get_command(app).get_command(None, "evaluate")
     given = [f"--{name}={value}" for name, value in options.items()]
     context = command.make_context("evaluate", [str(tmp_path / "c.safetensors"), "--data", str(tmp_path), *given])
     assert options.items() <= context.params.items()

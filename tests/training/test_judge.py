@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from tests.training.browser import CHROMIUM, open_browser
+from tests.browser import CHROMIUM, open_browser
 from training.__main__ import app
 from training.evaluation.judge import PAGE, JudgePage
 from training.system import HeldOut

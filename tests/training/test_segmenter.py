@@ -148,7 +148,7 @@ def test_the_gate_counts_wrong_ids():
 
 def test_what_a_segmenter_does_not_offer(street, tmp_path):
     checkpoint = street / "run" / CHECKPOINT_FILE
-    for flags in ({"stochastic": True}, {"baseline": True, "size": (64, 64)}):
+    for flags in ({"options": {"stochastic": True}}, {"baseline": True, "size": (64, 64)}):
         with pytest.raises(ExportError, match="segmenter.*leave it out"):
             export_onnx(checkpoint, tmp_path / "s.onnx", **flags)
     result = command("evaluate", checkpoint, "--data", street / "data", "--split", "train")

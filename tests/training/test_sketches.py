@@ -6,7 +6,10 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 from scipy.special import ndtr
 
+from runtime.runners.paper import has_light_lines, on_white_paper
 from tests.training.runs import command
+from training.data.images import read_photo
+from training.data.photo_folder import write_face
 from training.data.sketches import STYLES, FDoG, Photocopy, XDoG, edge_tangent_flow, luminance
 
 SIDE = 64
@@ -132,3 +135,16 @@ def test_the_command_sketches_a_folder(tmp_path):
         result = command("sketches", tmp_path / "photos", *arguments)
         assert result.returncode == 2
         assert message in result.stderr
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_the_runtime_leaves_computed_sketches_alone(style, tmp_path):
+    """It evens out photographed paper, and must not take a computed sketch for it."""
+    for seed in range(4):
+        write_face(tmp_path, "val", seed, 128)
+    for photo in sorted((tmp_path / "val").iterdir()):
+        sketch = np.repeat(STYLES[style](read_photo(photo))[..., None], 3, -1)
+        same, paper = on_white_paper(sketch)
+        assert paper is None
+        assert same is sketch
+        assert not has_light_lines(sketch)

@@ -1,14 +1,13 @@
-"""Networks of others as ONNX files: a photo in, arrays out. The only module of training that imports onnxruntime."""
+"""Networks of others as ONNX files: a photo in, arrays out. The only module of training that opens engines."""
 
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
-from onnxruntime.capi import onnxruntime_pybind11_state
 
+from runtime.engines.onnx_engine import LOAD_ERRORS, open_on_cpu, reason
 from runtime.errors import EngineFormatError, InputError
 from runtime.files import require_file
 from training.data.images import resize_photo
@@ -20,13 +19,6 @@ NORMALIZATIONS: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
     "none": ((0.0,), (1.0,)),  # 0 … 1: the network normalises by itself
 }
 _TYPES = ("tensor(uint8)", "tensor(float)")
-_FATAL_ONLY = 4
-# onnxruntime's exceptions share no base class; some failures surface as builtin errors.
-_ERRORS: tuple[type[Exception], ...] = (
-    *(e for e in vars(onnxruntime_pybind11_state).values() if isinstance(e, type) and issubclass(e, Exception)),
-    RuntimeError,
-    ValueError,
-)
 
 
 class _Node(NamedTuple):
@@ -59,19 +51,15 @@ class OnnxNetwork:
         if normalization not in NORMALIZATIONS:
             raise InputError(f"--{what}-norm is {normalization!r}, expected one of {', '.join(NORMALIZATIONS)}")
         self._mean, self._scale = (np.array(values, np.float32) for values in NORMALIZATIONS[normalization])
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = _FATAL_ONLY
         try:
-            self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+            self._session = open_on_cpu(path)
             # Copied here because onnxruntime decodes names on access: a damaged one is noticed now.
             inputs, outputs = (
                 [_Node(node.name, node.type, list(node.shape)) for node in nodes]
                 for nodes in (self._session.get_inputs(), self._session.get_outputs())
             )
-        except _ERRORS as error:
-            raise EngineFormatError(
-                f"{what} {path} is no network onnxruntime can load: {_first_line(error)}"
-            ) from error
+        except LOAD_ERRORS as error:
+            raise EngineFormatError(f"{what} {path} is no network onnxruntime can load: {reason(error)}") from error
         self._input = self._image_input(inputs)
         self.output_shape = outputs[0].shape
         self.size = self._chosen_size(size)
@@ -90,10 +78,10 @@ class OnnxNetwork:
             image = np.ascontiguousarray(values.transpose(2, 0, 1)[None])
         try:
             return [np.asarray(value) for value in self._session.run(None, {self._input.name: image})]
-        except _ERRORS as error:
+        except LOAD_ERRORS as error:
             raise InputError(
                 f"{self.what} {self.path} fails on an image of {sized.shape[0]}×{sized.shape[1]}: "
-                f"{_first_line(error)}; bring images to a size it takes with --{self.what}-size HEIGHTxWIDTH"
+                f"{reason(error)}; bring images to a size it takes with --{self.what}-size HEIGHTxWIDTH"
             ) from error
 
     def _image_input(self, inputs: list[_Node]) -> _Node:
@@ -129,7 +117,3 @@ def resize_scores(scores: NDArray[np.floating[Any]], size: tuple[int, int]) -> N
     """Bilinear: [C, h, w] → [C, H, W]; channel by channel, for OpenCV takes few at once."""
     planes = [cv2.resize(np.asarray(plane, np.float32), size[::-1], interpolation=cv2.INTER_LINEAR) for plane in scores]
     return np.stack(planes)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:400]

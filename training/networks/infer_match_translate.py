@@ -19,8 +19,11 @@ _WIDEST = 8  # times the width of the finest level
 _PATCH = 3  # pixels a side that patch-swap compares
 # Bounds of what a file may ask for: far above any use, low enough that nobody's file fills the memory.
 _LIMITS = {
-    **{"infer_ngf": (1, 256), "n_blocks": (0, 64), "dilation": (1, 16)},
-    **{"translate_ngf": (1, 256), "n_levels": (2, 9)},
+    "infer_ngf": (1, 256),
+    "n_blocks": (0, 64),
+    "dilation": (1, 16),
+    "translate_ngf": (1, 256),
+    "n_levels": (2, 9),
 }
 
 

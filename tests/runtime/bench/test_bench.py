@@ -1,6 +1,9 @@
 """`bench`: figures of every kind of engine, and a comparison in turns."""
 
 import json
+import math
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,7 +12,7 @@ from typer.testing import CliRunner
 
 from runtime import __main__
 from runtime.bench.inputs import generated_input, resize_nearest
-from runtime.bench.worker import EngineProcess
+from runtime.bench.worker import EngineProcess, peak_memory_mb
 from runtime.commands import bench
 from runtime.engines.onnx_metadata import read_spec
 from runtime.errors import DeviceError
@@ -197,3 +200,13 @@ def test_a_folder_called_runtime_where_the_user_works(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     result = run(engine, "--runs", 1)
     assert result.exit_code == 0, result.output
+
+
+def test_without_what_linux_has(monkeypatch):
+    """/proc is Linux's, `resource` is not on Windows."""
+    on_linux = peak_memory_mb()
+    monkeypatch.setattr(Path, "is_file", lambda self: False)
+    assert peak_memory_mb() > 0
+    monkeypatch.setitem(sys.modules, "resource", None)
+    assert math.isnan(peak_memory_mb())
+    assert on_linux > 10

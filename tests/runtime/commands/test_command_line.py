@@ -14,13 +14,14 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from runtime import Synthesizer, __main__
+from runtime.commands import ASSETS
 from runtime.commands import demo as demo_command
+from runtime.engines.onnx_metadata import read_spec
 from runtime.engines.spec import StyleBank
 from runtime.media.images import read_photo, write_image
 from runtime.media.input_files import find_label_maps, match_instances, output_paths
 from tests.paths import DATA, ROOT, needs_data
 from tests.runtime import tiny_engines, tiny_translators
-from training.class_tables import CITYSCAPES
 
 SIZE = tiny_engines.SIZE
 LABELS = np.random.default_rng(0).integers(0, 4, SIZE, dtype=np.uint8)
@@ -303,19 +304,18 @@ def test_ctrl_c_is_clean(workplace):
 @needs_data
 def test_the_cityscapes_maps_at_full_size(tmp_path):
     """Seven real maps: ids, instances and styles arrive exactly."""
+    labels = read_spec(ASSETS / "street.onnx").labels
     bank = StyleBank(2, {26: ((1.0, 2.0), (3.0, 4.0))})
     engine = tiny_engines.synthesizer(
-        tmp_path / "city.onnx", labels=CITYSCAPES, size=(1024, 2048), multiple=32, styles=True, instances=128, bank=bank
+        tmp_path / "city.onnx", labels=labels, size=(1024, 2048), multiple=32, styles=True, instances=128, bank=bank
     )
-    labels, instances = (DATA / "cityscapes_sample" / name for name in ("test_label", "test_inst"))
-    result = run(
-        "synthesize", engine, labels, "--instances", instances, "--styles", '{"car": 1}', "-o", tmp_path / "out"
-    )
+    maps, instances = (DATA / "cityscapes_sample" / name for name in ("test_label", "test_inst"))
+    result = run("synthesize", engine, maps, "--instances", instances, "--styles", '{"car": 1}', "-o", tmp_path / "out")
     assert result.exit_code == 0, result.output
     written = sorted((tmp_path / "out").iterdir())
     assert len(written) == 7
     for path in written:
-        ids = np.asarray(Image.open(labels / path.name))
+        ids = np.asarray(Image.open(maps / path.name))
         inst = np.asarray(Image.open(instances / path.name.replace("labelIds", "instanceIds")))
         image = read_photo(path)
         np.testing.assert_array_equal(image[..., 0], ids)

@@ -177,6 +177,16 @@ def test_a_mask_and_an_array_from_stdin(workplace):
     np.testing.assert_array_equal(np.load(io.BytesIO(result.stdout_bytes)), tiny_translators.expected(array, 2))
 
 
+def test_styles_from_stdin(workplace):
+    """Whatever a file may be given for: a style that the engine does not have is refused, so it was read."""
+    (workplace / "in" / "a.png").write_bytes(content_of("synthesize"))
+    common = line("synthesize", workplace, workplace / "in" / "a.png", "-o", workplace / "o.png", "--styles", "-")
+    result = run(*common, input=b'{"nothing": 1}')
+    assert result.exit_code == 2
+    assert "style" in result.stderr
+    assert "--styles - is not JSON" in run(*common, input=b"{").stderr
+
+
 def test_several_do_not_fit_into_one_stream(workplace):
     fill(workplace, "translate", "ab")
     for target in ("-", "/dev/stdout"):

@@ -108,7 +108,10 @@ def test_paths(tmp_path, engine):
         Synthesizer(tmp_path / "nothing.onnx")
     with pytest.raises(MissingFileError, match="is a directory"):
         Synthesizer(tmp_path)
-    for suffix, message in ((".engine", r"TensorRT plan.*trtexec.*onnx"), (".pth", "unknown kind of file '.pth'")):
+    for suffix, message in (
+        (".engine", r"no specification beside it: .*x\.engine\.json does not exist.*pix2rt build"),
+        (".pth", "unknown kind of file '.pth'"),
+    ):
         path = tmp_path / f"x{suffix}"
         path.write_bytes(engine.read_bytes())
         with pytest.raises(EngineFormatError, match=message):

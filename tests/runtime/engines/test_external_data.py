@@ -50,7 +50,26 @@ def function(model):
     model.functions.append(helper.make_function("own", "F", [], ["unused"], [node], [helper.make_opsetid("", 20)]))
 
 
-@pytest.mark.parametrize("place", [initializer, constant, branch, function])
+def training(model):
+    info = model.training_info.add()
+    info.algorithm.initializer.append(onnx.numpy_helper.from_array(np.zeros(3, np.float32), "step"))
+    moved_out(info.algorithm.initializer[0])
+
+
+def initialization(model):
+    info = model.training_info.add()
+    info.initialization.initializer.append(onnx.numpy_helper.from_array(np.zeros(3, np.float32), "start"))
+    moved_out(info.initialization.initializer[0])
+
+
+def sparse_indices(model):
+    values = onnx.numpy_helper.from_array(np.ones(1, np.float32), "few")
+    indices = onnx.numpy_helper.from_array(np.zeros(1, np.int64), "where")
+    moved_out(indices)
+    model.graph.sparse_initializer.append(helper.make_sparse_tensor(values, indices, [3]))
+
+
+@pytest.mark.parametrize("place", [initializer, constant, branch, function, training, initialization, sparse_indices])
 def test_tensors_in_another_file_are_refused(tmp_path, place):
     path = tiny_engines.synthesizer(tmp_path / "e.onnx")
     model = onnx.load(path, load_external_data=False)

@@ -1,13 +1,15 @@
 """How ONNX Runtime is told to work: what no result shows, and a test must."""
 
 import numpy as np
+import onnx
 import pytest
 
+from runtime import SketchCompleter
 from runtime.engines import onnx_engine
 from runtime.engines.backend import Device
 from runtime.engines.onnx_engine import OnnxEngine
 from runtime.engines.onnx_metadata import read_spec
-from runtime.errors import DeviceError
+from runtime.errors import DeviceError, EngineFormatError
 from tests.runtime import tiny_completers, tiny_engines
 
 
@@ -99,9 +101,20 @@ def test_a_loop_over_the_wrong_arrays(engine):
         loop.step()
 
 
+@pytest.mark.parametrize("which", ["next_z", "image"])
+def test_an_output_that_is_there_twice(tmp_path, which):
+    """onnxruntime opens such a graph, and a loop then gets fewer outputs than the graph has names."""
+    path = tiny_completers.completer(tmp_path / "e.onnx")
+    model = onnx.load(path)
+    model.graph.output.add().CopyFrom(next(output for output in model.graph.output if output.name == which))
+    path.write_bytes(model.SerializeToString())
+    with pytest.raises(EngineFormatError, match=rf"two tensors of its graph share a name \(.*{which}"):
+        SketchCompleter(path)
+
+
 def test_cudas_own_words_are_found():
     signature = "bool onnxruntime::CudaCall(…) [with ERRTYPE = cudaError]" * 12
     text = f"{signature} CUDA failure 35: CUDA driver version is insufficient ; GPU=-1 ; hostname=h ; file=x"
-    assert onnx_engine._reason(RuntimeError(text)) == "CUDA failure 35: CUDA driver version is insufficient"
-    assert onnx_engine._reason(RuntimeError("one\ntwo")) == "one"
-    assert onnx_engine._reason(MemoryError()) == "MemoryError"
+    assert onnx_engine.reason(RuntimeError(text)) == "CUDA failure 35: CUDA driver version is insufficient"
+    assert onnx_engine.reason(RuntimeError("one\ntwo")) == "one"
+    assert onnx_engine.reason(MemoryError()) == "MemoryError"

@@ -1,6 +1,5 @@
 """A further kind of engine and a further backend are new files alone: nothing shared changes for them."""
 
-import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -10,7 +9,7 @@ import pytest
 from runtime.engines import backends, kinds
 from runtime.engines.registry import entries
 from runtime.engines.spec import TensorSpec
-from tests.paths import ROOT
+from tests.paths import ROOT, copy_folder
 from tests.runtime import tiny_engines
 
 KIND = '''"""Photo in, its first pixel out."""
@@ -90,8 +89,7 @@ with open_runner(Path("picker.onnx")) as found:
 @pytest.fixture
 def extended(tmp_path):
     """A copy of the runtime with three files more, and an engine of the new kind beside it."""
-    runtime = tmp_path / "runtime"
-    shutil.copytree(ROOT / "runtime", runtime, ignore=shutil.ignore_patterns("assets", "__pycache__"))
+    runtime = copy_folder(ROOT / "runtime", tmp_path / "runtime", "assets")
     (runtime / "engines" / "kinds" / "picker.py").write_text(KIND)
     (runtime / "runners" / "picker.py").write_text(RUNNER)
     (runtime / "engines" / "backends" / "sevens.py").write_text(BACKEND)

@@ -45,6 +45,8 @@ def test_it_comes_back_as_it_was(document):
         ("size_multiple", True),
         ("smallest_side", 2**40),
         ("smallest_side", 100_000),
+        ("smallest_side", 65_535),
+        ("size", [65_535, 65_535]),
         ("smallest_side", 0),
         ("kind", None),
         ("kind", "x" * 10_000),
@@ -120,3 +122,11 @@ def test_nothing_else_escapes(data):
         if spec.kind in kinds():
             with suppress(ValueError):  # which its caller turns into an EngineFormatError
                 kinds()[spec.kind].require(spec)
+
+
+def test_the_longest_texts_are_taken():
+    """1000 characters, and not one more."""
+    document = DOCUMENTS[0] | {"family": "x" * 1000}
+    assert parse_spec(json.dumps(document), "e.onnx").family == "x" * 1000
+    with pytest.raises(EngineFormatError, match="expected up to 1000 characters"):
+        parse_spec(json.dumps(document | {"family": "x" * 1001}), "e.onnx")

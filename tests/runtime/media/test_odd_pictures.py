@@ -2,6 +2,8 @@
 
 import io
 import struct
+import subprocess
+import sys
 import zlib
 from contextlib import suppress
 
@@ -13,7 +15,7 @@ from runtime.engines.labels import LabelSpec
 from runtime.errors import ImageFileError
 from runtime.media.images import read_drawing, read_image, read_inst_map, read_label_map, read_photo, write_image
 from runtime.media.mask_images import read_hint, read_hole_mask, read_weights
-from tests.paths import CASES, needs_cases
+from tests.paths import CASES, ROOT, needs_cases
 from tests.runtime.tiny_engines import LABELS
 
 PHOTO = np.random.default_rng(0).integers(0, 256, (9, 14, 3), dtype=np.uint8)
@@ -186,6 +188,18 @@ def test_inverted_masks_are_noted(tmp_path):
     assert "pass --invert-mask" in notes.pop()
     np.testing.assert_array_equal(read_hole_mask(tmp_path / "m.png", notes.append, is_inverted=True), mask == 0)
     assert "leave --invert-mask out" in notes.pop()
+
+
+def test_pillow_says_nothing_by_itself(tmp_path):
+    """It logs of a damaged TIFF, and logging without handlers prints."""
+    path = saved(tmp_path / "t.tif", PHOTO)
+    content = path.read_bytes()
+    entry = content.index(struct.pack("<HHI", 277, 3, 1))  # samples per pixel
+    path.write_bytes(content[: entry + 8] + struct.pack("<H", 2048) + content[entry + 10 :])
+    code = f"from runtime.media.images import read_photo\nread_photo({str(path)!r})"
+    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert "t.tif is corrupt, empty or no image" in result.stderr
+    assert "More samples" not in result.stderr
 
 
 def test_a_damaged_icc_never_escapes(tmp_path):

@@ -252,7 +252,7 @@ def test_a_full_disk(tmp_path, engine, suffix):
     process = subprocess.run(
         command(engine, clip, target), cwd=ROOT, capture_output=True, text=True, preexec_fn=limit, timeout=120
     )
-    assert process.returncode == 2, process.stderr
+    assert process.returncode == 1, process.stderr
     assert "cannot write" in process.stderr
     assert "File too large" in process.stderr
     assert len(process.stderr.strip().splitlines()) == 1

@@ -77,6 +77,14 @@ def test_sound_that_does_not_fit_is_noted(tmp_path, engine):
     assert sound_of(tmp_path / "out.webm") == []
 
 
+def test_sound_of_a_codec_that_nobody_knows(tmp_path, engine):
+    clip = add_sound(tmp_path / "clip.mkv", write_clip(tmp_path / "silent.mkv", FRAMES))
+    clip.write_bytes(clip.read_bytes().replace(b"A_AAC", b"A_XYZ"))
+    result = run(engine, clip, "-o", tmp_path / "out.mkv")
+    assert "cannot hold this sound (of an unknown codec)" in result.stderr
+    assert len(read_clip(tmp_path / "out.mkv")[0]) == len(FRAMES)
+
+
 def test_sound_begins_with_the_picture(tmp_path, engine):
     """A recording that begins at another time than 0, as MPEG-TS do."""
     times = range(5000, 6000, 100)
@@ -163,10 +171,12 @@ def test_the_videos_that_users_sent(tmp_path, engine, name):
         assert aspects[0] == aspects[1]
 
 
-def test_a_gif_becomes_a_video(tmp_path, engine):
-    clip = tmp_path / "film.gif"
+@pytest.mark.parametrize("suffix", [".gif", ".apng"])
+def test_a_film_of_pictures_becomes_a_video(tmp_path, engine, suffix):
+    clip = tmp_path / f"film{suffix}"
     pictures = [Image.fromarray(frame(10 * i)) for i in range(4)]
-    pictures[0].save(clip, save_all=True, append_images=pictures[1:], duration=[100, 300, 50, 200])
+    kind = {"format": "GIF" if suffix == ".gif" else "PNG"}
+    pictures[0].save(clip, save_all=True, append_images=pictures[1:], duration=[100, 300, 50, 200], **kind)
     result = run(engine, clip, "-o", tmp_path / "out.mp4")
     assert result.stderr == ""
     np.testing.assert_allclose(times_of(tmp_path / "out.mp4"), [0, 0.1, 0.4, 0.45], atol=0.011)

@@ -47,11 +47,23 @@ PRESETS: dict[str, dict[str, Any]] = {
     "large": {"n_levels": 5},
     # The engine that ships: procedural faces, small enough for two CPU cores.
     "demo": {
-        **{"ngf": 24, "ndf": 24, "batch_size": 16, "epochs": 32, "decay_epochs": 16, "precision": "bf16"},
-        **{"save_every": 250, "sample_every": 250},
+        "ngf": 24,
+        "ndf": 24,
+        "batch_size": 16,
+        "epochs": 32,
+        "decay_epochs": 16,
+        "precision": "bf16",
+        "save_every": 250,
+        "sample_every": 250,
     },
     "smoke": {
-        **{"z_nc": 16, "ngf": 4, "ndf": 4, "n_levels": 2, "batch_size": 2, "epochs": 1},
-        **{"save_every": 2, "log_every": 1},
+        "z_nc": 16,
+        "ngf": 4,
+        "ndf": 4,
+        "n_levels": 2,
+        "batch_size": 2,
+        "epochs": 1,
+        "save_every": 2,
+        "log_every": 1,
     },
 }

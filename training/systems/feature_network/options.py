@@ -56,7 +56,13 @@ PRESETS: dict[str, dict[str, Any]] = {
     # For the inpainter that ships: any few hundred photos or textures, minutes on one CPU core.
     "demo": {"min_scale": 0.6, "precision": "bf16", "save_every": 200, "sample_every": 200},
     "smoke": {
-        **{"widths": "4,4,8", "resize": "32x32", "crop": "16x16", "batch_size": 2, "epochs": 1, "decay_epochs": 1},
-        **{"save_every": 2, "log_every": 1},
+        "widths": "4,4,8",
+        "resize": "32x32",
+        "crop": "16x16",
+        "batch_size": 2,
+        "epochs": 1,
+        "decay_epochs": 1,
+        "save_every": 2,
+        "log_every": 1,
     },
 }

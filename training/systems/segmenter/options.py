@@ -38,16 +38,37 @@ class Options(WindowOptions):
 PRESETS: dict[str, dict[str, Any]] = {
     # Procedural streets, within a quarter of an hour on two CPU cores.
     "scenes": {
-        **{"min_scale": 0.4, "crop": "256x512", "batch_size": 4, "lr": 1e-3, "beta1": 0.9, "precision": "bf16"},
-        **{"epochs": 10, "decay_epochs": 10, "save_every": 100, "sample_every": 100},
+        "min_scale": 0.4,
+        "crop": "256x512",
+        "batch_size": 4,
+        "lr": 1e-3,
+        "beta1": 0.9,
+        "precision": "bf16",
+        "epochs": 10,
+        "decay_epochs": 10,
+        "save_every": 100,
+        "sample_every": 100,
     },
     # Real street photos at half of Cityscapes' size.
     "cityscapes": {
-        **{"width": 32, "resize": "512x1024", "min_scale": 0.6, "crop": "256x512", "batch_size": 8, "lr": 1e-3},
-        **{"beta1": 0.9, "epochs": 40, "decay_epochs": 40},
+        "width": 32,
+        "resize": "512x1024",
+        "min_scale": 0.6,
+        "crop": "256x512",
+        "batch_size": 8,
+        "lr": 1e-3,
+        "beta1": 0.9,
+        "epochs": 40,
+        "decay_epochs": 40,
     },
     "smoke": {
-        **{"width": 4, "n_downsample": 3, "n_blocks": 1, "resize": "64x128", "epochs": 1, "decay_epochs": 1},
-        **{"save_every": 2, "log_every": 1},
+        "width": 4,
+        "n_downsample": 3,
+        "n_blocks": 1,
+        "resize": "64x128",
+        "epochs": 1,
+        "decay_epochs": 1,
+        "save_every": 2,
+        "log_every": 1,
     },
 }

@@ -1,0 +1,48 @@
+"""A studio in a process of its own, as a person starts it."""
+
+import contextlib
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from tests.paths import ROOT
+
+_ANSWERS_S = 120
+
+
+class Running:
+    """The process, and the address that it printed."""
+
+    def __init__(self, arguments: list[str], errors: Path) -> None:
+        command = [sys.executable, "-m", "runtime", "studio", "--no-browser", *arguments]
+        self.errors = errors
+        with errors.open("wb") as stream:
+            self.process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=stream, text=True)
+        assert self.process.stdout
+        self.address = self.process.stdout.readline().strip()
+        assert self.address.startswith("http://"), errors.read_text()
+
+    @property
+    def port(self) -> int:
+        return int(self.address.split("?")[0].rstrip("/").rpartition(":")[2])
+
+    def interrupt(self) -> str:
+        """Ctrl-C; what it had written on standard error by its end."""
+        self.process.send_signal(signal.SIGINT)
+        assert self.process.wait(_ANSWERS_S) == 130
+        return self.errors.read_text()
+
+
+@contextlib.contextmanager
+def running_studio(folder: Path, *arguments: str | Path) -> Iterator[Running]:
+    """Started on any free port unless the arguments name one; killed at the end if it runs still."""
+    given = [str(argument) for argument in arguments]
+    studio = Running(given if "--port" in given else [*given, "--port", "0"], folder / "errors.txt")
+    try:
+        yield studio
+    finally:
+        studio.process.kill()
+        studio.process.wait()
+        assert "Traceback" not in studio.errors.read_text()

@@ -1,0 +1,26 @@
+"""What the project says it needs, and what its tests run with."""
+
+import re
+import tomllib
+
+from tests.paths import ROOT
+
+
+def floors(requirements):
+    """Name → lowest version, of `name>=version`."""
+    return dict(re.fullmatch(r"([\w-]+)>=([\d.]+)", requirement).groups() for requirement in requirements)
+
+
+def padded(version):
+    return (version + ".0.0").split(".")[:3]
+
+
+def test_the_oldest_versions_that_are_allowed_are_those_that_are_tested():
+    """`.ci/hostile` installs what `.ci/oldest.txt` says: exactly the floors of pyproject.toml."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    lines = (ROOT / ".ci" / "oldest.txt").read_text("utf-8").splitlines()
+    tested = dict(line.split("==") for line in lines if not line.startswith("#"))
+    allowed = floors(project["dependencies"])
+    assert {name: padded(version) for name, version in tested.items()} == {
+        name: padded(version) for name, version in allowed.items()
+    }
