@@ -36,6 +36,4 @@ def _systems_error(error: BaseException) -> OSError | None:
         number = int(match[1])
         return OSError(number, os.strerror(number))
     before = error.__context__
-    while before is not None and not isinstance(before, OSError):
-        before = before.__context__
-    return before
+    return before if isinstance(before, OSError) else None

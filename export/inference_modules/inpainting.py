@@ -111,7 +111,7 @@ def engines(checkpoint: Checkpoint, networks: Mapping[str, nn.Module], request: 
 
     def reference_given(arrays: Arrays, matches: Matches) -> dict[str, NDArray[Any]]:
         original = FollowedMatches(networks, scales, iterations, matches, request.precision)
-        with torch.no_grad():  # patch-swap's threads are not in inference mode
+        with torch.inference_mode():
             return {"completed": completed_bytes(original, *map(torch.from_numpy, arrays.values())).numpy()}
 
     image = TensorSpec("image", "uint8", ("N", "H", "W", _RGB))

@@ -212,6 +212,8 @@ def test_families_are_told_apart(tmp_path: Path) -> None:
 
     for make in GENERATORS.values():
         assert family(make().state_dict()) == "pix2pix"
+    assert family(ResNet(5, 3, 4, 2, "instance", True).state_dict()) == "pix2pix"  # dropout within blocks
+    assert family(ResNet(5, 3, 4, 2, "instance", False, True).state_dict()) == "pix2pix"  # bilinear
     rgb = {"label_nc": 0, "use_edges": False}
     assert family(foreign_generator(small(n_downsample=3, **rgb))) == "pix2pixhd"
     assert family(foreign_generator(small(n_enhancers=1))) == "pix2pixhd"

@@ -138,10 +138,20 @@ def of_average(network: nn.Module) -> dict[str, Tensor]:
     return torch.optim.swa_utils.AveragedModel(network).state_dict()
 
 
+def optimiser_state() -> dict[str, object]:
+    """Of Adam after a step: it holds tensors, too."""
+    layer = nn.Conv2d(3, 3, 1)
+    optimiser = torch.optim.Adam(layer.parameters())
+    layer(torch.ones(1, 3, 2, 2)).sum().backward()
+    optimiser.step()
+    return optimiser.state_dict()
+
+
 LIGHTNING = {
     **{"epoch": 3, "global_step": 90, "pytorch-lightning_version": "2.4.0", "callbacks": {}, "loops": {"fit": {}}},
     **{"optimizer_states": [{"state": {}, "param_groups": []}], "lr_schedulers": [], "hparams_name": "kwargs"},
 }
+OBJECTS = Namespace(lr=2e-4, path=Path("data"), part=slice(0, 3))
 HOLDERS: dict[str, tuple[object, dict[str, str]]] = {
     "compiled": (prefixed("_orig_mod."), {}),
     "compiled in parallel": (prefixed("module._orig_mod."), {}),
@@ -158,10 +168,7 @@ HOLDERS: dict[str, tuple[object, dict[str, str]]] = {
     "with an epoch": (UNET.state_dict() | {"epoch": 3}, {}),
     "state_dict": ({"state_dict": UNET.state_dict(), "epoch": 3, "best": 0.1, "optimizer": {"param_groups": []}}, {}),
     "lightning": (LIGHTNING | {"state_dict": prefixed("netG."), "hyper_parameters": {"lr": 2e-4}}, {}),
-    "lightning with objects": (
-        LIGHTNING | {"state_dict": prefixed("generator."), "hyper_parameters": Namespace(lr=2e-4, path=Path("data"))},
-        {},
-    ),
+    "lightning with objects": (LIGHTNING | {"state_dict": prefixed("generator."), "hyper_parameters": OBJECTS}, {}),
     "lightning with a loss's network": (
         LIGHTNING | {"state_dict": prefixed("netG.") | {"vgg.slice1.0.weight": torch.zeros(4, 3, 3, 3)}},
         {},
@@ -174,6 +181,7 @@ HOLDERS: dict[str, tuple[object, dict[str, str]]] = {
     "several": ({"netG": UNET.state_dict(), "netD": HD.state_dict()}, {"key": "netG"}),
     "an average beside": ({"g": HD.state_dict(), "g_ema": UNET.state_dict()}, {"key": "g_ema"}),
     "a list": ({"models": [HD.state_dict(), UNET.state_dict()]}, {"key": "models.1"}),
+    "with its optimiser": ({"net": UNET.state_dict(), "optimizer": optimiser_state(), "epoch": 3}, {}),
     "whole": (UNET, {}),
     "whole, in a dictionary": ({"net": UNET, "epoch": 3}, {}),
 }
@@ -191,7 +199,9 @@ def test_the_network_is_found(name: str, tmp_path: Path) -> None:
     assert all(torch.allclose(state[key], value, atol=tolerance) for key, value in expected.items())
 
 
-@pytest.mark.parametrize("network", [UNET, HD, ResNet(3, 3, 4, 2, "instance", False)])
+@pytest.mark.parametrize(
+    "network", [UNET, HD, ResNet(3, 3, 4, 2, "instance", False), ResNet(5, 3, 4, 1, "instance", False, bilinear=True)]
+)
 def test_safetensors_of_others_in_any_order(network: nn.Module, tmp_path: Path) -> None:
     save_file(prefixed("netG.", network), tmp_path / "G.safetensors")
     torch.save(network.state_dict(), tmp_path / "G.pth")
@@ -209,6 +219,7 @@ def test_safetensors_of_others_in_any_order(network: nn.Module, tmp_path: Path) 
         (prefixed("netG.") | prefixed("netD.", HD), ["netD, netG", "--key"]),
         ({"G": [UNET.state_dict(), HD.state_dict()]}, ["G.0, G.1"]),
         ({"state": {}, "param_groups": [{"lr": 1e-3}]}, ["no network, but the state of an optimizer"]),
+        (optimiser_state(), ["no network, but the state of an optimizer"]),
         ({"epoch": 3, "note": "none"}, ["no network, but a dictionary of epoch, note"]),
         (Namespace(lr=2), ["an object of the class argparse.Namespace"]),
         (torch.zeros(3), ["a single tensor"]),
@@ -224,7 +235,7 @@ def test_what_holds_no_network_or_several_says_so(document: object, parts: list[
 
 def test_a_key_that_is_not_there_is_refused(tmp_path: Path) -> None:
     torch.save(
-        {"netG": UNET.state_dict(), "ema": {"netG": UNET.state_dict()}, "d": {"D": UNET.state_dict()}},
+        {"netG": UNET.state_dict(), "ema": {"netG": HD.state_dict()}, "d": {"D": UNET.state_dict()}},
         tmp_path / "G.pth",
     )
     with pytest.raises(CheckpointError, match=r"--key 'netF' names 0 networks of netG, ema\.netG, d\.D"):

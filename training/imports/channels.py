@@ -22,7 +22,7 @@ class Reading(NamedTuple):
 # What pix2pixHD's own instructions produce: its default options (Cityscapes with instance maps, as the released
 # label2city), and images, which a label map of one class cannot be. They win where nothing else was said, in this
 # order; every other file needs a word.
-_DEFAULT_READINGS = (Reading(35, 0, True), Reading(0, RGB, False), Reading(0, 1, False), Reading(0, RGB, True))
+_DEFAULT_READINGS = (Reading(35, 0, True), Reading(0, RGB, False), Reading(0, RGB, True))
 
 
 def divide_channels(condition_nc: int, known: Mapping[str, Statement], source: str) -> Reading:
