@@ -23,7 +23,10 @@ def main() -> int:
     count = 1 if options.case is not None else -(-options.count // max(len(kinds), 1))
     started = time.monotonic()
     seconds = options.seconds or _ENDLESS
-    campaign.run(range(begin, begin + count), seconds=seconds, workers=options.workers, tell=_tell)
+    try:
+        campaign.run(range(begin, begin + count), seconds=seconds, workers=options.workers, tell=_tell)
+    except KeyboardInterrupt:
+        print("interrupted")
     total = sum(campaign.counts.values())
     print(f"{total} damaged files in {time.monotonic() - started:.0f} s, {len(campaign.findings)} findings")
     print(", ".join(f"{name} {number}" for name, number in campaign.counts.items()))

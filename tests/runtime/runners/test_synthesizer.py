@@ -106,6 +106,9 @@ def test_what_the_engine_sees_of_a_padded_map(tmp_path):
 
     padded = pad_to(np.array([[1, 2], [3, 4]], np.uint8), (3, 4))
     np.testing.assert_array_equal(padded, [[1, 2, 2, 2], [3, 4, 4, 4], [3, 4, 4, 4]])
+    np.testing.assert_array_equal(pad_to(padded, (4, 4))[3], padded[2])
+    np.testing.assert_array_equal(pad_to(padded, (3, 5))[:, 4], padded[:, 3])
+    assert pad_to(padded, (3, 4)) is padded
 
 
 def test_dynamic_engines_take_every_multiple(engines):
