@@ -1,5 +1,6 @@
 """A studio of hand-made engines, for the tests of server and page that need no network."""
 
+import numpy as np
 import pytest
 
 from tests.runtime import tiny_completers, tiny_engines, tiny_inpainters, tiny_translators
@@ -11,6 +12,7 @@ def tiny_studio(tmp_path_factory):
     folder = tmp_path_factory.mktemp("engines")
     engines = (
         tiny_engines.synthesizer(folder / "scene.onnx", styles=True),
+        _with_encoder(folder / "free.onnx"),
         tiny_inpainters.inpainter(folder / "holes.onnx"),
         tiny_completers.completer(folder / "faces.onnx"),
         tiny_translators.translator(folder / "lines.onnx"),
@@ -18,3 +20,13 @@ def tiny_studio(tmp_path_factory):
     with running_studio(folder, *engines, "--max-upload", "1") as studio:
         studio.folder = folder
         yield studio
+
+
+def _with_encoder(path):
+    """A synthesizer of any size whose styles are colours, as the encoder beside it reads them: B = their sum."""
+    tiny_engines.style_encoder(path.with_suffix(".encoder.onnx"))
+    bank = tiny_engines.StyleBank(3, {2: ((1.0, 2.0, 3.0),)})
+    spec = tiny_engines.synthesizer_spec(styles=True, size=None, bank=bank)
+    nodes, constants = tiny_engines.synthesizer_graph(spec)
+    constants = [(name, np.ones((3, 1), np.float32) if name == "weights" else value) for name, value in constants]
+    return tiny_engines.save(path, spec, nodes, constants)

@@ -245,6 +245,30 @@ def test_a_style_from_a_photo_needs_the_encoder(tiny_studio, page):
     assert "there is no" in error_of(post(tiny_studio, path, instance="77", photo=photo))
 
 
+def test_a_style_comes_from_a_photo_by_the_encoder_beside_the_engine(tiny_studio):
+    with Scene(tiny_studio, "free") as page:
+        assert page.about["hasEncoder"]
+        paint_car(page)
+        photo = png(np.full((4, 5, 3), (10, 20, 30), np.uint8))
+        assert post(tiny_studio, f"/api/scene/{page.session}/restyle", instance="2000", photo=photo) == (200, b"{}")
+        page.until(lambda: page.photo[1][10, 5, 2] == 60)
+
+
+def test_an_engine_of_any_size_renders_drafts(tiny_studio):
+    with Scene(tiny_studio, "free") as page:
+        assert page.about["canDraft"]
+        paint_car(page)
+        page.send(op="draft", step=2)
+        page.until(lambda: page.photo[1].shape[:2] == (8, 16))
+        assert page.photo[1][5, 3, 0] == CAR
+        saved = pixels(get(tiny_studio, f"/api/scene/{page.session}/photo.png")[2])
+        assert saved.shape[:2] == SIZE, "what is saved is no draft"
+        for step in (3, 4, "2", None):
+            page.send(op="draft", step=step)
+            page.until(lambda: page.errors)
+            assert "at full size only" in page.errors.pop()
+
+
 def test_messages_are_operations_of_the_editor(synthesizer):
     editor = Editor(synthesizer)
     assert apply(editor, {"op": "undo"}) is False
