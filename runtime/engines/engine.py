@@ -53,7 +53,8 @@ def open_engine(
         raise InputError(f"threads is {threads!r}, expected an integer from 1 to {_MAX_THREADS}, or None for all cores")
     source = EngineSource.of(engine)
     spec = engine_spec(source, kinds)
-    require_one_file(source)
+    if source.suffix == ".onnx":
+        require_one_file(source)
     reasons: dict[str, str] = {}
     failures: dict[str, DeviceError] = {}
     for candidate, place in _of_this_suffix(source, choices):

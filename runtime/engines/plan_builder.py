@@ -13,6 +13,7 @@ from typing import Any
 
 from runtime.engines.build_progress import Progress, monitor
 from runtime.engines.device_memory import Cuda
+from runtime.engines.external_data import require_one_file
 from runtime.engines.onnx_metadata import read_spec
 from runtime.engines.plan import NO_GPU, SUFFIX, Plan, PlanOrigin, Profile
 from runtime.engines.plan_cache import entry_name, read_entry, write_entry
@@ -81,6 +82,7 @@ def build_plan(
 ) -> Plan:
     """Build a plan for GPU `gpu`, or without one for TensorRT-RTX; the rest as in `build_plan_file`."""
     profile = profile_for(source, spec, profile)
+    require_one_file(source)  # TensorRT's parser would read whatever files a foreign one names
     name, tensorrt = load_tensorrt(flavor)
     gpu_name = gpu_for(name, gpu)
     with log_of(tensorrt).hearing() as heard:
