@@ -91,12 +91,14 @@ def test_the_gpu_translates_as_the_cpu():
 @needs_cuda_torch
 @pytest.mark.parametrize("precision", ["no", "bf16", "fp16"])
 def test_pix2pix_trains(tmp_path, precision):
-    """The paper's network, twice with one seed: finite losses, and the same first step."""
+    """The paper's network, twice with one seed: finite losses, and the same first step, as far as cuDNN's choice of
+    algorithms lets it be (in float32 on an H100 it differed by 1e-5).
+    """
     data = scene_data(tmp_path / "scenes", 4)
     given = {"data": str(data), "derive": "labels", "precision": precision, "save_every": 2, "log_every": 1}
     whole = train(tmp_path / "whole", "labels2photo", "pix2pix", epochs=1, decay_epochs=1, **given)
     train(tmp_path / "parts", "labels2photo", "pix2pix", epochs=1, decay_epochs=1, **given)
-    assert losses(tmp_path / "parts")[0] == losses(tmp_path / "whole")[0]
+    assert losses(tmp_path / "parts")[0] == pytest.approx(losses(tmp_path / "whole")[0], rel=1e-3)
     assert whole.step == 8
     assert all(np.isfinite(list(line.values())).all() for line in losses(tmp_path / "whole"))
 

@@ -46,7 +46,7 @@ def test_gradients_and_streams():
     hole[..., 8:14, 8:14] = 1
     gradients = []
     for device in ("cpu", "cuda"):
-        watched = features.to(device).requires_grad_()
+        watched = features.detach().to(device).requires_grad_()  # a leaf on either device
         with torch.cuda.stream(torch.cuda.Stream()):
             patch_swap(watched, hole.to(device)).square().sum().backward()
             torch.cuda.current_stream().synchronize()

@@ -98,7 +98,9 @@ def extended(tmp_path):
 
 
 def run(extended, *arguments):
-    return subprocess.run([sys.executable, *arguments], cwd=extended, capture_output=True, text=True)
+    return subprocess.run(
+        [sys.executable, *arguments], cwd=extended, capture_output=True, encoding="utf-8", errors="replace"
+    )
 
 
 def test_new_files_alone(extended):

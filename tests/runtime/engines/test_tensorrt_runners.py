@@ -100,7 +100,9 @@ def pix2rt(tmp_path, *arguments, code=0, **environment):
         **environment,
     }
     command = [sys.executable, "-m", "runtime", *map(str, arguments)]
-    result = subprocess.run(command, cwd=tmp_path, env=given, capture_output=True, text=True, timeout=120)
+    result = subprocess.run(
+        command, cwd=tmp_path, env=given, capture_output=True, encoding="utf-8", errors="replace", timeout=120
+    )
     assert result.returncode == code, result.stderr
     return result.stdout if code == 0 else result.stderr
 
