@@ -115,6 +115,20 @@ def test_cuda_kernels_on_the_host(kernels, name, dtype):
         assert difference(kernels.paste(given, hole, match), output) <= PATCH_SWAP[name]
 
 
+def test_matches_do_not_depend_on_the_features_size(expected, kernels):
+    """A power of two changes no digit: down to norms of 1e-8 every form finds the same as in the features as given."""
+    runner = session(swap_model(DYNAMIC, TensorProto.FLOAT))
+    small = np.float32(2.0**-20)
+    for features, hole, match, _ in expected[:40:3]:
+        scaled = features * small
+        np.testing.assert_array_equal(reference.patch_match(scaled, hole), match)
+        found = ops.patch_match(torch.from_numpy(scaled), torch.from_numpy(hole)).numpy()
+        np.testing.assert_array_equal(found, match)
+        np.testing.assert_array_equal(runner.run(None, {"features": scaled, "hole": hole})[1], match)
+    for features, hole in cases(6, SMALL):
+        np.testing.assert_array_equal(kernels.match(features * small, hole), reference.patch_match(features, hole))
+
+
 NOT_FINITE = (np.nan, np.inf, -np.inf, 1e37)  # the last one's square is not
 
 

@@ -33,6 +33,25 @@ def test_one_convolution_by_hand() -> None:
     assert cost == Cost((5, 7), conv + transpose, 99, 4 * (108 + 32), peak)
 
 
+def test_an_input_takes_memory_until_its_last_use() -> None:
+    """Eight planes come in, one goes out; the input is needed by the second node, too."""
+    weight = helper.make_tensor("w", TensorProto.FLOAT, [1, 8, 1, 1], [0.5] * 8)
+    nodes = [
+        helper.make_node("Conv", ["x", "w"], ["a"]),
+        helper.make_node("Conv", ["x", "w"], ["b"]),
+        helper.make_node("Add", ["a", "b"], ["y"]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 8, 6, 5])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
+        [weight],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)])
+    assert cost_of(model, {"x": (1, 8, 6, 5)}, (6, 5), 8).activation_bytes == 4 * 6 * 5 * (8 + 2)
+
+
 @pytest.mark.parametrize("dynamic", [False, True])
 def test_parameters_are_the_trained_networks(dynamic: bool, tiny_engines: Tiny) -> None:
     networks = tiny_checkpoint("features").build()

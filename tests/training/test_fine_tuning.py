@@ -16,7 +16,7 @@ def options_of(checkpoint):
     """Command-line options under which an imported checkpoint trains on."""
     a = checkpoint.architecture
     settings = discriminator_settings(checkpoint.networks["discriminator"])
-    fields = {name: getattr(a, name) for name in a.__dataclass_fields__}
+    fields = {name: getattr(a, name) for name in a.__dataclass_fields__ if name in Options.__dataclass_fields__}
     return {**fields, **{name: settings[name] for name in ("ndf", "n_layers", "num_scales")}}
 
 
