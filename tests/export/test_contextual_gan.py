@@ -157,7 +157,7 @@ def test_tensorrt_rtx_builds_the_step(exported: Exported, tmp_path: Path) -> Non
     [
         ({"precision": "fp16"}, "gradients of a Contextual GAN underflow"),
         ({"size": (32, 64)}, "makes joint images of 16x32 only"),
-        ({"stochastic": True}, "--stochastic is no option of contextual_gan networks"),
+        ({"options": {"stochastic": True}}, "--stochastic is no option of contextual_gan networks"),
         ({"normalization": "per-image"}, "does not depend on its batch mates"),
         ({"baseline": True, "size": (16, 32)}, "nothing naive does what a contextual_gan engine does"),
     ],

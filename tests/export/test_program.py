@@ -72,7 +72,7 @@ def test_what_the_layers_of_programs(tiny_engines: Tiny) -> None:
     ("options", "reason"),
     [
         ({"precision": "fp16"}, "a program computes in fp32, the engine in fp16"),
-        ({"stochastic": True}, r"no layer of a program does what the node .* \("),
+        ({"options": {"stochastic": True}}, r"no layer of a program does what the node .* \("),
         ({"baseline": True}, "no layer of a program does what the node conv2d"),
     ],
 )
