@@ -105,7 +105,7 @@ def _engines(path: Path, spec: EngineSpec) -> Iterator[Engine]:
     for backend in backends().values():
         if backend.name == engine.backend or cpu.type not in backend.devices:
             continue
-        if why_not(backend, source, spec, cpu) is None:
+        if why_not(backend, source, spec, cpu, is_named=True) is None:
             other = backend.open(source, spec, cpu, None)
             yield other
             other.close()

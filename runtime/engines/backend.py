@@ -99,7 +99,7 @@ class Backend:
             known to be. Takes milliseconds.
         open: load the weights: source, specification, device, CPU threads of a call (None for one per core). Raises
             EngineFormatError, DeviceError.
-        only_named: of `suffixes`, those that "auto" leaves alone, because preparing them takes minutes.
+        shuns: why "auto" leaves this engine to the others, as a sentence without a full stop; None where it does not.
     """
 
     name: str
@@ -108,4 +108,4 @@ class Backend:
     suffixes: tuple[str, ...]
     why_not: Callable[[EngineSource, EngineSpec, Device], str | None]
     open: Callable[[EngineSource, EngineSpec, Device, int | None], Engine]
-    only_named: tuple[str, ...] = ()
+    shuns: Callable[[EngineSource, EngineSpec], str | None] = lambda source, spec: None

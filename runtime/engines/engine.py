@@ -82,8 +82,9 @@ def why_not(
     """What keeps a backend from running an engine on a device, as far as can be told without trying; None: nothing."""
     if source.suffix not in backend.suffixes:
         return f"it runs {', '.join(backend.suffixes)}, not {source.suffix}"
-    if source.suffix in backend.only_named and not is_named:
-        return f"it takes long to prepare {source.suffix}, so only where backend={backend.name!r} asks for it"
+    reason = None if is_named else backend.shuns(source, spec)
+    if reason is not None:
+        return f"{reason}, so only where backend={backend.name!r} asks for it"
     return backend.why_not(source, spec, device)
 
 

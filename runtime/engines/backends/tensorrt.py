@@ -33,12 +33,16 @@ def _open(source: EngineSource, spec: EngineSpec, device: Device, threads: int |
     return engine
 
 
+def _shuns(source: EngineSource, spec: EngineSpec) -> str | None:
+    return None if source.suffix == SUFFIX else f"it takes long to prepare {source.suffix}"
+
+
 BACKEND = Backend(
     name="tensorrt",
     preference=10,
     devices=("cuda",),
     suffixes=(SUFFIX, ".onnx"),
-    only_named=(".onnx",),
     why_not=_why_not,
     open=_open,
+    shuns=_shuns,
 )

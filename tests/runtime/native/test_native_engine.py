@@ -7,17 +7,21 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from runtime.engines import native_engine
-from runtime.engines.engine import choices, open_engine
+from runtime.engines.backend import Device
+from runtime.engines.backends import backends
+from runtime.engines.engine import choices, open_engine, why_not
 from runtime.engines.onnx_engine import OnnxEngine
 from runtime.engines.onnx_metadata import read_spec
 from runtime.engines.program import PROGRAM_KEY
 from runtime.engines.program_layers import Conv, Upsample
+from runtime.engines.source import EngineSource
 from runtime.errors import ClosedError, DeviceError, EngineFormatError, InputError, UnknownProgramError
 from runtime.native import library
 from tests.paths import ROOT
@@ -243,3 +247,16 @@ def test_weights_are_shared_with_the_page_cache(tmp_path):
     mapped = [dict(re.findall(r"^(\w+): +(\d+) kB", entry, re.MULTILINE)) for entry in entries if str(path) in entry]
     assert max(int(figures["Rss"]) for figures in mapped) > 9000
     assert all(int(figures["Anonymous"]) == 0 for figures in mapped)
+
+
+def test_auto_leaves_engines_that_are_mostly_weights_to_others():
+    """Fewer multiply-adds a byte of weights than pay: unless native kernels are asked for."""
+    backend, source = backends()["native"], EngineSource.of(ASSETS / "street.onnx")
+    spec = read_spec(source)
+    assert backend.shuns(source, spec) is None
+    heavy = replace(spec, cost=replace(spec.cost, macs=39 * spec.cost.weight_bytes))
+    reason = why_not(backend, source, heavy, Device("cpu"))
+    assert reason
+    assert "so only where backend='native' asks for it" in reason
+    assert why_not(backend, source, heavy, Device("cpu"), is_named=True) is None
+    assert backend.shuns(source, replace(heavy, cost=replace(heavy.cost, macs=40 * heavy.cost.weight_bytes))) is None
