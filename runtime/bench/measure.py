@@ -6,7 +6,7 @@ that a drifting clock hits both alike.
 
 import os
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ def measure(
     warmup: int,
     *,
     device: str = AUTO,
-    backend: str = AUTO,
+    backends: Sequence[str] = (AUTO, AUTO),
     threads: int | None = None,
     progress: Callable[[], None] = lambda: None,
 ) -> dict[str, Any]:
@@ -39,7 +39,7 @@ def measure(
         runs: measured calls of each.
         warmup: calls of each before those, at least one: the first call is reported by itself.
         device: as in `open_engine`.
-        backend: as in `open_engine`.
+        backends: of each engine, as in `open_engine`.
         threads: as in `open_engine`.
         progress: called after every turn.
 
@@ -53,7 +53,10 @@ def measure(
     try:
         for path in paths:
             workers.append(EngineProcess(path))
-        opened = [worker.call("open", worker.path, device, backend, threads, scene) for worker in workers]
+        opened = [
+            worker.call("open", worker.path, device, backend, threads, scene)
+            for worker, backend in zip(workers, backends, strict=False)
+        ]
         times_ms = [_turn(workers, progress) for _ in range(max(warmup, 1) + runs)]
         memory, outputs = zip(*(worker.call("finish") for worker in workers), strict=True)
     finally:

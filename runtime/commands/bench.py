@@ -33,6 +33,7 @@ def bench(
     warmup: Annotated[int, typer.Option(min=0, help="Calls before them.")] = 3,
     device: Device = "auto",
     backend: Backend = "auto",
+    against_backend: Annotated[str, typer.Option(help="What runs the other engine.")] = "auto",
     threads: Threads = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the report there too.")] = None,
 ) -> None:
@@ -41,6 +42,8 @@ def bench(
     Example: `pix2rt bench city.onnx --against city_naive.onnx --runs 20 --json report.json`
 
     Example: `pix2rt bench edges2photo.onnx --against edges2photo_naive.onnx --image sketch.png`
+
+    Example: `pix2rt bench city.onnx --against city.onnx --against-backend onnxruntime`
     """
     paths = [engine] + ([against] if against else [])
     specs = [bench_spec(path) for path in paths]
@@ -56,7 +59,7 @@ def bench(
             runs,
             warmup,
             device=device,
-            backend=backend,
+            backends=(backend, against_backend),
             threads=threads,
             progress=lambda: progress.advance(task),
         )

@@ -210,3 +210,16 @@ def test_without_what_linux_has(monkeypatch):
     monkeypatch.setitem(sys.modules, "resource", None)
     assert math.isnan(peak_memory_mb())
     assert on_linux > 10
+
+
+def test_each_engine_has_its_backend(tmp_path):
+    """An engine against itself; one that its backend does not run is refused."""
+    engine = tiny_engines.synthesizer(tmp_path / "plain.onnx")
+    report = tmp_path / "report.json"
+    named = ("--backend", "onnxruntime", "--against", engine, "--against-backend")
+    result = run(engine, *named, "onnxruntime", "--runs", 1, "--json", report)
+    assert result.exit_code == 0, result.output
+    assert [measured["backend"] for measured in json.loads(report.read_text())["engines"]] == ["onnxruntime"] * 2
+    refused = run(engine, *named, "native", "--runs", 1)
+    assert refused.exit_code == 2
+    assert "native" in refused.stderr
