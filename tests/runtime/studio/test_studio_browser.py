@@ -250,6 +250,7 @@ def test_two_pages_a_closed_tab_and_a_stopped_server(browser, tmp_path, street):
         page.page.bring_to_front()
         page.rendered()
         paint_car(page)
+        page.rendered()
         page.until("studio.pages.scene.isKept")
         labels, photo = page.labels(), page.photo()
         page.value("studio.pages.scene.ask({ op: 'shuffle', seed: 6 })")
