@@ -87,12 +87,18 @@ def is_stream(path: Path) -> bool:
 
 def open_input(path: Path) -> BinaryIO:
     """Open what `require_readable` returned, from its beginning and seekable; a stream's content is kept for the next
-    time.
+    time. A read sets no more memory aside than the file has bytes left, whatever a damaged length in it asks for.
 
     Raises:
         OSError: it cannot be read.
     """
-    return io.BytesIO(_stream_content(path, sys.stdin)) if is_stream(path) else path.open("rb")
+    return io.BytesIO(_stream_content(path, sys.stdin)) if is_stream(path) else _WithinFile(io.FileIO(path))
+
+
+class _WithinFile(io.BufferedReader):
+    def read(self, size: int | None = -1, /) -> bytes:
+        left = max(os.fstat(self.fileno()).st_size - self.tell(), 0)
+        return super().read(left if size is None or size < 0 else min(size, left))
 
 
 @lru_cache(maxsize=4)

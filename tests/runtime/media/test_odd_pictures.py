@@ -4,6 +4,7 @@ import io
 import struct
 import subprocess
 import sys
+import tracemalloc
 import zlib
 from contextlib import suppress
 
@@ -212,3 +213,18 @@ def test_a_damaged_icc_never_escapes(tmp_path):
         Image.fromarray(GREY).save(buffer, format="PNG", icc_profile=bytes(damaged))
         (tmp_path / "g.png").write_bytes(buffer.getvalue())
         assert read_image(tmp_path / "g.png", 3).pixels.shape == PHOTO.shape
+
+
+def test_a_length_beyond_the_file_takes_no_memory(tmp_path):
+    """A chunk says that it has 2 GB; asked for so much, a file object sets it aside before it reads."""
+    write_image(tmp_path / "photo.png", PHOTO)
+    content = (tmp_path / "photo.png").read_bytes()
+    begin = content.index(b"IDAT") - 4
+    damaged = content[:begin] + struct.pack(">I", 2**31 - 1) + content[begin + 4 :]
+    (tmp_path / "photo.png").write_bytes(damaged)
+    tracemalloc.start()
+    with suppress(ImageFileError):
+        read_image(tmp_path / "photo.png", 3)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 16 * 2**20
