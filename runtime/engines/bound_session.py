@@ -4,6 +4,7 @@ So nothing is allocated between calls, and CUDA can capture a call as a graph an
 hundreds. A graph holds on to the addresses that it was captured with, so its tensors live as long as the session.
 """
 
+import threading
 from collections import deque
 from collections.abc import Mapping
 from typing import Any
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 
 from runtime.engines.backend import Device
 from runtime.engines.device_memory import Cuda, capturing
-from runtime.engines.onnx_engine import empty_value, open_session, run_options
+from runtime.engines.onnx_engine import LOAD_ERRORS, empty_value, open_session, reason, run_options
 from runtime.engines.source import EngineSource
 from runtime.engines.spec import EngineSpec
 from runtime.engines.transfers import BlockingTransfer, StreamTransfer, Transfer
@@ -43,6 +44,7 @@ class Call:
         shapes: of the inputs.
         graph: id of the graph that replays the call; −1 where onnxruntime queues it node by node.
         inputs, outputs: OrtValues by name.
+        threads: that have captured it: onnxruntime keeps the graphs of each thread apart.
     """
 
     def __init__(
@@ -50,6 +52,7 @@ class Call:
     ) -> None:
         """Allocate for arrays like `inputs`; `outputs` are (shape, dtype) by name."""
         self.shapes, self.graph = shapes_of(inputs), graph
+        self.threads: set[int] = set()
         self.inputs = {name: empty_value(a.shape, str(a.dtype), device) for name, a in inputs.items()}
         self.outputs = {name: empty_value(shape, dtype, device) for name, (shape, dtype) in outputs.items()}
         self.options = run_options({_GRAPH_ID: str(graph), **({_NO_WAIT: "1"} if has_stream else {})})
@@ -119,7 +122,11 @@ class BoundSession:
         self.on_cpu = _nodes_on_cpu(self._session) if device.type != "cpu" else {}
 
     def run(self, inputs: Arrays) -> dict[str, NDArray[Any]]:
-        """Arrays in, fresh arrays out."""
+        """Arrays in, fresh arrays out.
+
+        Raises:
+            CapturingError: see `take`.
+        """
         call = self.take(inputs)
         self._transfer.upload(call.inputs, inputs)
         self._execute(call)
@@ -148,7 +155,9 @@ class BoundSession:
             self._session, self._device, inputs, self._outputs(shapes, inputs), graph, bool(self._transfer.stream)
         )
         if has_graph:
-            self._capture(call, inputs)
+            self._transfer.upload(call.inputs, inputs)
+            self._execute(call)
+            self._transfer.wait()
         return call
 
     def give(self, call: Call) -> None:
@@ -180,6 +189,15 @@ class BoundSession:
         self._transfer.activate()
         return self._transfer.download({name: call.outputs[name]})[name]
 
+    def download(self, call: Call) -> dict[str, NDArray[Any]]:
+        """All of a call's outputs."""
+        self._transfer.activate()
+        return self._transfer.download(call.outputs)
+
+    def wait(self) -> None:
+        """Wait for the work that was queued."""
+        self._transfer.wait()
+
     def close(self) -> None:
         """Give the weights and the memory back; twice does nothing."""
         self._idle = []
@@ -188,17 +206,20 @@ class BoundSession:
         self._transfer.close()
 
     def _execute(self, call: Call) -> None:
-        self._session.run_with_iobinding(call.binding, call.options)
-
-    def _capture(self, call: Call, inputs: Arrays) -> None:
-        """The first run of a graph executes it three times: as it is, captured, and replayed."""
-        self._transfer.upload(call.inputs, inputs)
+        """The first run of a graph in a thread executes it three times: as it is, captured, and replayed. Its inputs
+        are its own, so that changes nothing.
+        """
+        thread = threading.get_ident()
+        if call.graph == _NO_GRAPH or thread in call.threads:
+            self._session.run_with_iobinding(call.binding, call.options)
+            return
         try:
             with capturing():
-                self._execute(call)
+                self._session.run_with_iobinding(call.binding, call.options)
                 self._transfer.wait()
-        except Exception as error:
-            raise CapturingError(str(error)) from error
+        except LOAD_ERRORS as error:
+            raise CapturingError(reason(error)) from error
+        call.threads.add(thread)
 
     def _outputs(self, shapes: Shapes, inputs: Arrays) -> dict[str, tuple[tuple[int, ...], str]]:
         """(shape, dtype) by name. Where the specification leaves an axis open, the engine itself tells: one run."""

@@ -310,6 +310,17 @@ def _mismatch(source: EngineSource, has: str, expected: str) -> EngineFormatErro
     )
 
 
+def describe_library() -> dict[str, Any]:
+    """Version, providers and build of the onnxruntime that is installed."""
+    cuda = getattr(onnxruntime, "cuda_version", None) or None
+    return {
+        "version": LIBRARY_VERSION,
+        "providers": onnxruntime.get_available_providers(),
+        "cuda": cuda,
+        "build": onnxruntime.get_build_info(),
+    }
+
+
 def reason(error: Exception) -> str:
     """What onnxruntime's message says is wrong; CUDA's own words stand behind 600 characters of C++ signature."""
     text = str(error).strip()

@@ -77,7 +77,7 @@ class StreamTransfer:
     def __init__(self, cuda: Cuda) -> None:
         """Raises DeviceError where the driver gives no stream."""
         self._cuda = cuda
-        self._staging: HostBuffer | None = None
+        self._staging: dict[str, HostBuffer] = {}  # one for each direction
         self.stream = cuda.stream()
 
     def activate(self) -> None:
@@ -86,7 +86,7 @@ class StreamTransfer:
 
     def upload(self, targets: Values, arrays: Mapping[str, NDArray[Any]]) -> None:
         """See `Transfer.upload`. What an earlier one queued must be done: see `wait`, `download`."""
-        staging, offset = self._staged(targets), 0
+        staging, offset = self._staged("up", targets), 0
         for name, target in targets.items():
             array, nbytes = arrays[name], int(target.tensor_size_in_bytes())
             np.copyto(staging.view(offset, array.shape, array.dtype), array)
@@ -95,7 +95,7 @@ class StreamTransfer:
 
     def download(self, values: Values) -> dict[str, NDArray[Any]]:
         """See `Transfer.download`."""
-        staging, offset, views = self._staged(values), 0, {}
+        staging, offset, views = self._staged("down", values), 0, {}
         for name, value in values.items():
             nbytes = int(value.tensor_size_in_bytes())
             self._cuda.copy(staging.address + offset, value.data_ptr(), nbytes, "DeviceToHost", self.stream)
@@ -120,19 +120,19 @@ class StreamTransfer:
         if stream:
             self._cuda.free("cudaStreamSynchronize", stream)
             self._cuda.free("cudaStreamDestroy", stream)
-        if self._staging:
-            self._staging.close()
+        while self._staging:
+            self._staging.popitem()[1].close()
 
-    def _staged(self, values: Values) -> HostBuffer:
+    def _staged(self, direction: str, values: Values) -> HostBuffer:
         """Pinned memory with room for all of them. One that is too small is given up once nothing uses it."""
         nbytes = sum(aligned(int(value.tensor_size_in_bytes())) for value in values.values())
-        if self._staging is None or self._staging.nbytes < nbytes:
-            if self._staging:
+        staging = self._staging.get(direction)
+        if staging is None or staging.nbytes < nbytes:
+            if staging:
                 self._cuda.synchronize(self.stream)
-                self._staging.close()
-                self._staging = None
-            self._staging = HostBuffer(self._cuda, nbytes)
-        return self._staging
+                self._staging.pop(direction).close()
+            staging = self._staging[direction] = HostBuffer(self._cuda, nbytes)
+        return staging
 
 
 _DTYPES: dict[str, np.dtype[Any]] = {
