@@ -23,7 +23,8 @@ CITY, UNET, FACES = "city", "unet", "faces"
 
 def run(settings: Settings, tell: Tell) -> None:
     """Checkpoints first, which need seconds; then engines, the small ones first."""
-    torch.set_num_threads(max(1, (os.cpu_count() or 2) - 4))
+    threads = torch.get_num_threads()
+    torch.set_num_threads(max(1, (os.cpu_count() or 2) - 4))  # the rest is for stages that measure meanwhile
     for name, checkpoint in _checkpoints(settings).items():
         save_checkpoint(checkpoint, settings.path(f"{name}.safetensors"))
     try:
@@ -31,6 +32,7 @@ def run(settings: Settings, tell: Tell) -> None:
             path = settings.path(f"{name}.{precision}.onnx")
             attempt(tell, path.name, lambda n=name, s=size, p=precision, t=path: _exported(settings, n, s, p, t))  # type: ignore[misc]
     finally:
+        torch.set_num_threads(threads)
         settings.path("networks.end").touch()
 
 
