@@ -37,13 +37,14 @@ class Stage:
 
 STAGES = (
     Stage("networks", "networks", 300, is_beside=True),
-    Stage("shipped", "shipped", 90),
+    Stage("shipped", "shipped", 110),
     Stage("machine", "machine", 45),
-    Stage("released", "released", 90),
+    Stage("released", "released", 110),
     Stage("torch", "torch_forms", 60, argument="eager"),
     Stage("unet", "unet", 60),
     Stage("search", "search", 60),
     Stage("patch swap", "patch_swap", 40),
+    Stage("kernels", "kernels", 60),
     Stage("plans", "plans", 120),
     Stage("torch compiled", "torch_forms", 90, argument="default"),
     Stage("torch autotuned", "torch_forms", 150, argument="max-autotune-no-cudagraphs"),
