@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -119,8 +120,10 @@ def _run(stage: Stage, settings: Settings, document: Document, limit_s: float, r
     code = [sys.executable, "-m", "export.gpu_suite.worker", stage.name, settings.to_json()]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, (_root(), os.environ.get("PYTHONPATH"))))}
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as log:
-        process = subprocess.Popen(code, stdout=subprocess.PIPE, stderr=log, env=environment, text=True)
-        timer = threading.Timer(limit_s, process.kill)
+        process = subprocess.Popen(
+            code, stdout=subprocess.PIPE, stderr=log, env=environment, text=True, process_group=0
+        )
+        timer = threading.Timer(limit_s, os.killpg, (process.pid, signal.SIGKILL))  # and whatever it has started
         timer.start()
         assert process.stdout
         for line in process.stdout:
