@@ -58,6 +58,14 @@ _REPORT_EXAMPLE = """
 **Example**: `python -m export report --sizes 256x256,512x1024 -o report`
 """
 
+_SUITE_EXAMPLE = """
+**Examples**: `python -m export gpu-suite -o gpu.json`
+
+`python -m export gpu-suite -o gpu.json --only shipped,released --seconds 200`
+"""
+_GPU_REPORT_EXAMPLE = """
+**Example**: `python -m export gpu-report gpu.json`
+"""
 _COMPLETION_EXAMPLE = """
 **Example**: `python -m export completion-report --threads 2`
 """
@@ -244,6 +252,48 @@ def completion_report(
 
         text = markdown(step_times(checkpoint, turns, threads, report))
     print(text, end="")
+
+
+@app.command("gpu-suite", epilog=_SUITE_EXAMPLE)
+def gpu_suite(
+    output: Annotated[Path, typer.Option("--output", "-o", help="JSON file to write, after every figure.")],
+    only: Annotated[str | None, typer.Option(help="Names of stages, with commas.")] = None,
+    seconds: Annotated[float, typer.Option(min=1, help="For everything.")] = 480,
+    measured: Annotated[float, typer.Option(min=0.01, help="Seconds of each measurement.")] = 0.7,
+    folder: Annotated[Path | None, typer.Option(help="Keep there what is made on the way.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the file that is there.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Every stage on the CPU, at tiny sizes.")] = False,
+) -> None:
+    """Check and time everything on this machine's GPU; exit code 1 where a stage failed. Needs torch with CUDA and
+    onnxruntime-gpu, no network, and under 8 minutes.
+    """
+    from export.gpu_suite.conduct import conduct, new_folder
+    from export.gpu_suite.settings import Settings
+    from export.gpu_suite.stages import stage_names
+
+    with new_folder() as made:
+        where = folder or Path(made)
+        where.mkdir(parents=True, exist_ok=True)
+        settings = Settings("cpu" if dry_run else "cuda", str(where.resolve()), dry_run, measured)
+        is_done = conduct(
+            output,
+            settings,
+            only=stage_names(only),
+            seconds=seconds,
+            resume=resume,
+            report=lambda step: print(step, file=sys.stderr, flush=True),
+        )
+    console.print(f"{output} written", highlight=False)
+    if not is_done:
+        raise typer.Exit(1)
+
+
+@app.command("gpu-report", epilog=_GPU_REPORT_EXAMPLE)
+def gpu_report(results: Annotated[Path, typer.Argument(help="JSON file of `gpu-suite`.")]) -> None:
+    """Print a GPU's figures as tables."""
+    from export.gpu_suite.tables import markdown
+
+    print(markdown(results), end="")
 
 
 def main() -> None:

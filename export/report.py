@@ -78,7 +78,7 @@ def cost_rows(
     with tempfile.TemporaryDirectory() as name:
         for network in networks:
             checkpoint = Path(name) / "initial.safetensors"
-            save_checkpoint(_initial_checkpoint(network), checkpoint)
+            save_checkpoint(initial_checkpoint(network), checkpoint)
             for size in sizes:
                 where = f"{network.title} at {size[0]}x{size[1]}"
                 engine = Path(name) / "engine.onnx"
@@ -125,7 +125,8 @@ def markdown(rows: Sequence[Row], system: Mapping[str, Any] | None = None) -> st
     return "\n".join(lines) + "\n"
 
 
-def _initial_checkpoint(network: Network) -> Checkpoint:
+def initial_checkpoint(network: Network) -> Checkpoint:
+    """A network as training begins with it, always the same."""
     torch.manual_seed(0)
     generators = family_networks(network.family).build(network.architecture)
     for generator in generators.values():

@@ -7,7 +7,7 @@ import ctypes
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from importlib import import_module
 from typing import Any
 
@@ -68,6 +68,11 @@ _turns = _Turns()
 def free_soon(action: Callable[[], None]) -> None:
     """Free something where anything may be going on, such as in a finaliser: now, or after the capture at hand."""
     _turns.free(action)
+
+
+def capturing() -> AbstractContextManager[None]:
+    """For a block in which a library captures a graph: nothing here takes or frees memory meanwhile."""
+    return _turns.taken(to_capture=True)
 
 
 def aligned(nbytes: int) -> int:

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Mapping
 from contextlib import redirect_stdout
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -62,10 +63,7 @@ class OnnxEngine:
         self.device = device
         self._source = EngineSource.of(engine)
         self._outputs = [tensor.name for tensor in spec.outputs]
-        session = _open_session(self._source, spec, Device.parse(device), threads)
-        _require_same(self._source, "input", spec.inputs, _declared(self._source, session.get_inputs()))
-        _require_same(self._source, "output", spec.outputs, _declared(self._source, session.get_outputs()))
-        self._session: Any = session
+        self._session: Any = open_session(self._source, spec, Device.parse(device), threads)
 
     def run(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         """See `runtime.engines.backend.Engine.run`."""
@@ -73,7 +71,7 @@ class OnnxEngine:
         try:
             values = session.run(self._outputs, dict(inputs))
         except LOAD_ERRORS as error:
-            raise _run_error(self._source, self.device, inputs, error) from error
+            raise run_error(self._source, self.device, inputs, error) from error
         return dict(zip(self._outputs, values, strict=True))
 
     def loop(self, inputs: Mapping[str, NDArray[Any]], carried: Mapping[str, str]) -> "OnnxLoop":
@@ -113,7 +111,7 @@ class OnnxLoop:
             for name, value in self._arrays.items():
                 self._bind(name, onnxruntime.OrtValue.ortvalue_from_numpy(value, device.type, device.index))
         except LOAD_ERRORS as error:
-            raise _run_error(source, str(device), inputs, error) from error
+            raise run_error(source, str(device), inputs, error) from error
 
     def step(self) -> None:
         """See `runtime.engines.backend.Loop.step`."""
@@ -125,7 +123,7 @@ class OnnxLoop:
                 self._binding.bind_output(name, self._device.type, self._device.index)
             self._session.run_with_iobinding(self._binding)
         except LOAD_ERRORS as error:
-            raise _run_error(self._source, str(self._device), self._arrays, error) from error
+            raise run_error(self._source, str(self._device), self._arrays, error) from error
         self._outputs = dict(zip(self._names, self._binding.get_outputs(), strict=True))
 
     def fetch(self, name: str) -> NDArray[Any]:
@@ -137,15 +135,40 @@ class OnnxLoop:
         self._bound[name] = value
 
 
-def _open_session(source: EngineSource, spec: EngineSpec, device: Device, threads: int | None) -> Any:
+def open_session(
+    source: EngineSource,
+    spec: EngineSpec,
+    device: Device,
+    threads: int | None = None,
+    *,
+    cuda_options: Mapping[str, str] = MappingProxyType({}),
+    session_options: Mapping[str, str] = MappingProxyType({}),
+) -> Any:
+    """A session whose graph is what the specification says.
+
+    Args:
+        source: of the engine.
+        spec: its specification.
+        device: where it runs; on a GPU, what CUDA has no kernel for runs on the CPU.
+        threads: CPU threads of one call; None for one per physical core.
+        cuda_options: of onnxruntime's CUDA provider, beside or in place of ours.
+        session_options: entries of the session's configuration, likewise.
+
+    Raises:
+        EngineFormatError: damaged, or graph and specification do not fit.
+        DeviceError: the device is not there, or too small.
+    """
     providers: list[Any] = [_CPU]
     if device.type == "cuda":
         _require_cuda(device)
-        providers.insert(0, (_CUDA, _cuda_options(spec, device)))
+        providers.insert(0, (_CUDA, _cuda_options(spec, device) | dict(cuda_options)))
+    options = _session_options(threads)
+    for name, value in session_options.items():
+        options.add_session_config_entry(name, value)
     try:
         session = onnxruntime.InferenceSession(
             source.data if source.data is not None else str(source.path),
-            sess_options=_session_options(threads),
+            sess_options=options,
             providers=providers,
             enable_fallback=0,
         )
@@ -156,7 +179,23 @@ def _open_session(source: EngineSource, spec: EngineSpec, device: Device, thread
             f"device '{device}': onnxruntime lists CUDA but cannot start it (no GPU, no driver, or another CUDA or "
             f"cuDNN version than onnxruntime-gpu {onnxruntime.__version__} wants); mend that, or ask for device='cpu'"
         )
+    _require_same(source, "input", spec.inputs, _declared(source, session.get_inputs()))
+    _require_same(source, "output", spec.outputs, _declared(source, session.get_outputs()))
     return session
+
+
+def empty_value(shape: tuple[int, ...], dtype: str, device: Device) -> Any:
+    """An OrtValue of its own memory on the device; what is in it is not known."""
+    return onnxruntime.OrtValue.ortvalue_from_shape_and_type(shape, np.dtype(dtype), device.type, device.index)
+
+
+def run_options(entries: Mapping[str, str]) -> Any:
+    """Options of one call, with these entries of its configuration."""
+    options = onnxruntime.RunOptions()
+    options.log_severity_level = _FATAL_ONLY
+    for name, value in entries.items():
+        options.add_run_config_entry(name, value)
+    return options
 
 
 def open_on_cpu(path: Path) -> Any:
@@ -194,7 +233,8 @@ def _load_error(source: EngineSource, device: Device, error: Exception) -> Pix2r
     )
 
 
-def _run_error(source: EngineSource, device: str, inputs: Mapping[str, NDArray[Any]], error: Exception) -> DeviceError:
+def run_error(source: EngineSource, device: str, inputs: Mapping[str, NDArray[Any]], error: Exception) -> DeviceError:
+    """What a call's failure is to the caller."""
     sizes = ", ".join(f"{name} {list(value.shape)}" for name, value in inputs.items())
     return DeviceError(
         f"engine {source} failed on {device} for {sizes}: {reason(error)}; if memory is short, "
@@ -268,6 +308,17 @@ def _mismatch(source: EngineSource, has: str, expected: str) -> EngineFormatErro
         f"engine {source} was tampered with: its graph does not match its specification: the graph has {has}, "
         f"the specification says {expected}; export it again"
     )
+
+
+def describe_library() -> dict[str, Any]:
+    """Version, providers and build of the onnxruntime that is installed."""
+    cuda = getattr(onnxruntime, "cuda_version", None) or None
+    return {
+        "version": LIBRARY_VERSION,
+        "providers": onnxruntime.get_available_providers(),
+        "cuda": cuda,
+        "build": onnxruntime.get_build_info(),
+    }
 
 
 def reason(error: Exception) -> str:

@@ -24,8 +24,11 @@ def _why_not(source: EngineSource, spec: EngineSpec, device: Device) -> str | No
 
 
 def _open(source: EngineSource, spec: EngineSpec, device: Device, threads: int | None) -> Engine:
+    from runtime.engines.onnx_cuda_engine import OnnxCudaEngine
     from runtime.engines.onnx_engine import OnnxEngine
 
+    if device.type == "cuda":
+        return OnnxCudaEngine(source, spec, device, threads)
     return OnnxEngine(source, spec, str(device), threads)
 
 
