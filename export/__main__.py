@@ -12,6 +12,7 @@ from export.family_parameters import given_options, with_family_options
 from export.options import parse_size, parse_sizes
 from export.progress import Steps
 from runtime.commands.console import Commands
+from runtime.engines.names import engine_path
 from runtime.files import atomic_path
 
 app = typer.Typer(
@@ -165,8 +166,9 @@ def engine(
 
     with Steps(console) as report:
         report("build plan")
-        profile = Profile.parse(read_spec(onnx), smallest, best, largest)
-        plan = engine_from_onnx(onnx, output, flavor=flavor, profile=profile)
+        path = engine_path(onnx)
+        profile = Profile.parse(read_spec(path), smallest, best, largest)
+        plan = engine_from_onnx(path, output, flavor=flavor, profile=profile)
     size = f"{plan.path.stat().st_size / 1e6:,.1f} MB"
     console.print(f"{plan.path}: {plan.origin}, {size}", highlight=False)
 
@@ -174,7 +176,7 @@ def engine(
 @app.command("validate", epilog=_VALIDATE_EXAMPLE)
 def validate(
     checkpoint: Annotated[Path, typer.Argument(help="Checkpoint (.safetensors).")],
-    engines: Annotated[list[Path], typer.Argument(help="Engines (.onnx) made from it.")],
+    engines: Annotated[list[Path], typer.Argument(help="Engines (.onnx) made from it, or their names.")],
 ) -> None:
     """Compare engines with their checkpoint: names, shapes, values. Exit code 1 where one differs."""
     with Steps(console) as report:
@@ -182,7 +184,7 @@ def validate(
         from export.tables import parity_table
         from export.validate import validate
 
-        rows = validate(checkpoint, engines, report)
+        rows = validate(checkpoint, [engine_path(engine) for engine in engines], report)
     console.print(parity_table(rows))
     failed = [row for row in rows if row.failure]
     for row in failed:
@@ -201,7 +203,7 @@ def program(
 
     with Steps(console) as report:
         report("find layers")
-        layers = add_program(engine, output).layers
+        layers = add_program(engine_path(engine), output).layers
     console.print(f"{output}: a program of {len(layers)} layers", highlight=False, soft_wrap=True)
 
 

@@ -15,6 +15,7 @@ with silent_interrupts():
     from runtime.commands.demo import demo
     from runtime.commands.info import info
     from runtime.commands.inpaint import inpaint
+    from runtime.commands.models import models_command
     from runtime.commands.studio import studio
     from runtime.commands.synthesize import synthesize
     from runtime.commands.translate import translate
@@ -58,6 +59,7 @@ def _options(
 
 for _command in (synthesize, translate, inpaint, complete, build, info, bench, demo, studio):
     app.command()(_command)
+app.command("models")(models_command)
 
 
 def main() -> None:

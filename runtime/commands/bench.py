@@ -12,7 +12,7 @@ from runtime.bench.measure import measure
 from runtime.bench.runners import bench_spec
 from runtime.commands import ASSETS
 from runtime.commands.console import err, note, out, progress_bar
-from runtime.commands.options import Backend, Device, Engine, Threads
+from runtime.commands.options import Backend, Device, Engine, OtherEngine, Threads
 from runtime.commands.tables import bench_table
 from runtime.engines.spec import EngineSpec
 from runtime.errors import InputError
@@ -22,7 +22,7 @@ from runtime.media.input_files import refuse_overwriting
 
 def bench(
     engine: Engine,
-    against: Annotated[Path | None, typer.Option(help="Another engine, measured in turns with this one.")] = None,
+    against: OtherEngine = None,
     labels: Annotated[Path | None, typer.Option(help="Label map to measure a synthesizer with.")] = None,
     instances: Annotated[Path | None, typer.Option(help="Its instance map.")] = None,
     image: Annotated[Path | None, typer.Option(help="Image to measure a translator or inpainter with.")] = None,

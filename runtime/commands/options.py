@@ -5,9 +5,27 @@ from typing import Annotated
 
 import typer
 
+from runtime.engines.names import engine_path
+
+
+def _found(engine: Path | None) -> Path | None:
+    return None if engine is None else engine_path(engine)
+
+
 Engine = Annotated[
     Path,
-    typer.Argument(metavar="ENGINE", help="The .onnx file that `python -m export onnx` wrote, or a plan (.engine)."),
+    typer.Argument(
+        metavar="ENGINE",
+        help="An engine's name (`pix2rt models`), the .onnx file that `pix2rt export` wrote, or a plan (.engine).",
+        callback=_found,
+    ),
+]
+OtherEngine = Annotated[
+    Path | None, typer.Option(help="Another engine, measured in turns with this one.", callback=_found)
+]
+Encoder = Annotated[
+    Path | None,
+    typer.Option(help="Its encoder engine; ENGINE's NAME.encoder.onnx if not given.", callback=_found),
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:1.")]
 Backend = Annotated[str, typer.Option(help="What runs the engine: auto, onnxruntime, tensorrt, …; `info` lists them.")]

@@ -22,6 +22,11 @@ def least_memory_bytes(spec: EngineSpec) -> int:
     return 5 * spec.cost.weight_bytes // 2 + spec.cost.activation_bytes
 
 
+def size_words(spec: EngineSpec) -> str:
+    """Of its images: width×height, or which sizes it takes."""
+    return f"{spec.size[1]}×{spec.size[0]}" if spec.size else kinds()[spec.kind].free_size(spec)
+
+
 def spec_tables(path: str, spec: EngineSpec, runs: Iterable[tuple[str, str | None]]) -> RenderableType:
     """The specification of the engine `path`, what runs it here ("native on cpu", why not), its tensors and classes."""
     parts: list[RenderableType] = [_facts(path, spec), _choices(runs), _tensors(spec)]
@@ -34,7 +39,7 @@ def _facts(path: str, spec: EngineSpec) -> Table:
     height, width = spec.cost.size
     facts = {
         "kind": f"{spec.kind} ({spec.family})",
-        "size": f"{spec.size[1]}×{spec.size[0]}" if spec.size else kinds()[spec.kind].free_size(spec),
+        "size": size_words(spec),
         "precision": spec.precision,
         "normalization": spec.normalization,
         "multiply-adds": f"{spec.cost.macs / 1e9:.2f} G at {width}×{height}",

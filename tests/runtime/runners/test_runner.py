@@ -54,7 +54,7 @@ def test_what_is_no_engine(kind):
     with pytest.raises(EngineFormatError, match="expected"):
         runner(open_engine(tiny_engines.baseline(path.with_name("b.onnx"))))
     for wrong in (None, 5, 1.5):
-        with pytest.raises(InputError, match="expected a path, or the bytes"):
+        with pytest.raises(InputError, match="expected a path, a name, or the bytes"):
             runner(wrong)
 
 
