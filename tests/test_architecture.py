@@ -13,7 +13,8 @@ import pytest
 from tests.paths import ROOT
 
 PACKAGES = ("runtime", "training", "export", "cuda_ext")
-CONSOLE = "runtime.commands.console"  # errors to exit codes, of every command line
+LAZY = "runtime.commands.lazy"  # errors to exit codes, of every command line
+EXTRAS = "runtime.extras"
 ONNX_ENGINE = "runtime.engines.onnx_engine"  # how onnxruntime is loaded and opens a file
 SIBLINGS_OF_RUNTIME = {"runtime.errors", "runtime.files", "runtime.engines.labels", "runtime.version"}
 EXPORT_MAY_USE = (
@@ -53,6 +54,7 @@ FLOORS = (
     "native",
     "files",
     "process",
+    "extras",
     "errors",
     "version",
     "assets",
@@ -142,8 +144,10 @@ def floor(name: str) -> int:
 
 class TrainingRule(Rule):
     def allows(self, module: str, name: str, top: str) -> bool:
-        if begins(name, CONSOLE):
+        if begins(name, LAZY):
             return module == "training.commands.console"
+        if begins(name, EXTRAS):
+            return True
         if begins(name, ONNX_ENGINE):
             return module == "training.evaluation.onnx_network"
         return begins(name, *SIBLINGS_OF_RUNTIME) if top == "runtime" else top != "export"

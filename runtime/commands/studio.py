@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from runtime.commands.console import err, note
+from runtime.commands.lazy import REST
 from runtime.commands.options import Backend, Device, Threads
 from runtime.engines.names import engine_path
 from runtime.errors import DeviceError
@@ -25,7 +26,7 @@ def studio(
     port: Annotated[int, typer.Option(min=0, max=65535, help="The next free one where it is taken; 0 for any.")] = 8750,
     host: Annotated[str, typer.Option(help="Address to listen on; any but loopback asks for a token.")] = "127.0.0.1",
     no_browser: Annotated[bool, typer.Option("--no-browser", help="Do not open the browser.")] = False,
-    max_upload: Annotated[int, typer.Option(min=1, help="Largest upload, MiB.")] = 64,
+    max_upload: Annotated[int, typer.Option(min=1, help="Largest upload, MiB.", rich_help_panel=REST)] = 64,
     device: Device = "auto",
     backend: Backend = "auto",
     threads: Threads = None,

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from runtime.commands.console import note, progress_bar
+from runtime.commands.lazy import REST
 from runtime.commands.options import Backend, Device, Engine, SkipExisting, StopAtFirst, Threads
 from runtime.commands.results import ImageRun, Result, print_result
 from runtime.engines.engine import engine_spec
@@ -37,7 +38,10 @@ def translate(
     ] = None,
     codec: Annotated[
         str | None,
-        typer.Option(help="Encoder of a video, as FFmpeg names it: libx265, ffv1; the suffix decides if not given."),
+        typer.Option(
+            help="Encoder of a video, as FFmpeg names it: libx265, ffv1; the suffix decides if not given.",
+            rich_help_panel=REST,
+        ),
     ] = None,
     skip_existing: SkipExisting = False,
     stop_at_first: StopAtFirst = False,

@@ -20,10 +20,9 @@ from PIL import Image, ImageCms, ImageOps
 
 from runtime.errors import ImageFileError
 from runtime.files import open_input, require_readable
+from runtime.media import DEFAULT_MEGAPIXELS
 
 Notify = Callable[[str], None]
-
-DEFAULT_MEGAPIXELS = 200.0
 
 _ID_MODES = ("1", "L", "P", "I", "I;16", "I;16L", "I;16B")
 _GREY_MODES = ("1", "L", "LA", "La")
