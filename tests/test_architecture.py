@@ -13,6 +13,7 @@ import pytest
 from tests.paths import ROOT
 
 PACKAGES = ("runtime", "training", "export", "cuda_ext")
+FRONT = ROOT / "runtime" / "front"  # a folder that holds the package pix2rt, which is on top of all others
 LAZY = "runtime.commands.lazy"  # errors to exit codes, of every command line
 EXTRAS = "runtime.extras"
 ONNX_ENGINE = "runtime.engines.onnx_engine"  # how onnxruntime is loaded and opens a file
@@ -75,7 +76,8 @@ OPTIONAL = ("tensorrt", "tensorrt_rtx", "cuda", "onnxruntime")  # not on every m
 
 
 def source_files(*packages: str) -> list[Path]:
-    return sorted(path for package in packages for path in (ROOT / package).rglob("*.py"))
+    found = (path for package in packages for path in (ROOT / package).rglob("*.py"))
+    return sorted(path for path in found if not path.is_relative_to(FRONT))
 
 
 def module_name(path: Path) -> str:
@@ -158,6 +160,16 @@ class ExportRule(Rule):
         return begins(name, *EXPORT_MAY_USE) if top == "training" else True
 
 
+class FrontRule(Rule):
+    """The one name brings nothing of its own: the runtime's public names, and the two packages' functions."""
+
+    def allows(self, module: str, name: str, top: str) -> bool:
+        if top in PACKAGES:
+            public = {f"runtime.{one}" for one in ("errors", "*", "__main__.main")}
+            return name in public | {"runtime"} or begins(name, "export.api", "training.api")
+        return top == "pix2rt" or top in sys.stdlib_module_names
+
+
 class CudaExtRule(Rule):
     def allows(self, module: str, name: str, top: str) -> bool:
         return top not in ("runtime", "training", "export")
@@ -175,9 +187,20 @@ def test_imports_follow_the_table(package, rule):
     assert violations(package, rule) == []
 
 
+def test_the_front_follows_the_table():
+    rule, files = FrontRule(), sorted((FRONT / "pix2rt").rglob("*.py"))
+    assert files
+    found = [(str(path), name) for path in files for _, name in imported_names(path) if not rule("pix2rt", name)]
+    assert found == []
+
+
 @pytest.mark.parametrize(
     ("rule", "module", "name", "expected"),
     [
+        (FrontRule(), "pix2rt", "runtime.errors", True),
+        (FrontRule(), "pix2rt", "export.api.onnx", True),
+        (FrontRule(), "pix2rt", "export.parity", False),
+        (FrontRule(), "pix2rt", "torch", False),
         (RuntimeRule(), "runtime.engines.engine", "torch", False),
         (RuntimeRule(), "runtime.engines.engine", "training.checkpoint", False),
         (RuntimeRule(), "runtime.engines.engine", "onnxruntime", False),
