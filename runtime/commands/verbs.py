@@ -39,6 +39,7 @@ VERBS = {
     "info": _own("Show what an engine is, without loading it.", "info:info", ENGINES),
     "bench": _own("Measure an engine end to end, or two in turns.", "bench:bench", ENGINES),
     "build": _own("Build a TensorRT plan for this machine's GPU.", "build:build", ENGINES),
+    "doctor": _own("Look at packages, backends, GPUs and engines: is anything broken?", "doctor:doctor", ENGINES),
     "import": _export("Turn another project's weights into a checkpoint.", "import"),
     "export": _export("Turn a checkpoint into an engine, and compare the two.", "onnx"),
     "validate": _export("Compare engines with their checkpoint.", "validate"),
