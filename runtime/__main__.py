@@ -42,7 +42,7 @@ def _options(
         ),
     ] = DEFAULT_MEGAPIXELS,
 ) -> None:
-    """Image-to-image GANs of the pix2pix family: run engines, make them of checkpoints, train checkpoints.
+    """Image-to-image GANs of the pix2pix family: run engines, make them, train.
 
     Example: pix2rt demo -o out
 

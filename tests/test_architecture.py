@@ -17,7 +17,13 @@ FRONT = ROOT / "runtime" / "front"  # a folder that holds the package pix2rt, wh
 LAZY = "runtime.commands.lazy"  # errors to exit codes, of every command line
 EXTRAS = "runtime.extras"
 ONNX_ENGINE = "runtime.engines.onnx_engine"  # how onnxruntime is loaded and opens a file
-SIBLINGS_OF_RUNTIME = {"runtime.errors", "runtime.files", "runtime.engines.labels", "runtime.version"}
+SIBLINGS_OF_RUNTIME = {
+    "runtime.errors",
+    "runtime.runners.conditions",
+    "runtime.files",
+    "runtime.engines.labels",
+    "runtime.version",
+}
 EXPORT_MAY_USE = (
     "training.networks",
     "training.checkpoint",
@@ -69,6 +75,7 @@ TENSORRT_MODULES = (
 )
 HEAVY = {
     "onnxruntime": ("runtime.engines.onnx_engine",),
+    "cv2": (),  # imported by name, where it is needed: runtime.runners.conditions
     "av": ("runtime.media.video_reader", "runtime.media.video_writer"),
     **dict.fromkeys(("tensorrt", "tensorrt_rtx", "cuda"), TENSORRT_MODULES),
 }

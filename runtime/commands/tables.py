@@ -50,6 +50,8 @@ def _facts(path: str, spec: EngineSpec) -> Table:
         "made with": ", ".join(f"{name} {version}" for name, version in spec.versions.items()),
         "checkpoint": spec.checkpoint_sha256,
     }
+    if spec.recipe:
+        facts["input"] = f"{spec.recipe.derive}, made of {spec.recipe.raw}; translate --derive makes it"
     facts |= {name: str(value) for name, value in spec.options.items()}
     table = Table(title=path, title_justify="left", show_header=False)
     for name, value in facts.items():
