@@ -22,6 +22,11 @@ def least_memory_bytes(spec: EngineSpec) -> int:
     return 5 * spec.cost.weight_bytes // 2 + spec.cost.activation_bytes
 
 
+def count_words(count: int) -> str:
+    """A large count in a unit that leaves digits before the point: "1.21 G", "37.50 M"."""
+    return f"{count / 1e9:,.2f} G" if count >= 10**9 else f"{count / 1e6:,.2f} M"
+
+
 def size_words(spec: EngineSpec) -> str:
     """Of its images: width×height, or which sizes it takes."""
     return f"{spec.size[1]}×{spec.size[0]}" if spec.size else kinds()[spec.kind].free_size(spec)
@@ -42,7 +47,7 @@ def _facts(path: str, spec: EngineSpec) -> Table:
         "size": size_words(spec),
         "precision": spec.precision,
         "normalization": spec.normalization,
-        "multiply-adds": f"{spec.cost.macs / 1e9:.2f} G at {width}×{height}",
+        "multiply-adds": f"{count_words(spec.cost.macs)} at {width}×{height}",
         "parameters": f"{spec.cost.parameters / 1e6:.2f} M",
         "weights": f"{spec.cost.weight_bytes / MB:.1f} MB",
         "peak memory": f"at least {least_memory_bytes(spec) / MB:.0f} MB at {width}×{height}; see pix2rt bench",
