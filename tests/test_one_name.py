@@ -89,6 +89,17 @@ def test_an_extra_that_is_missing():
         raise ModuleNotFoundError("own", name="runtime.nothing")
 
 
+def test_another_runtime_in_the_way_is_named(tmp_path):
+    """In a folder that has a package of this name, which Python finds first."""
+    (tmp_path / "runtime").mkdir()
+    (tmp_path / "runtime" / "__init__.py").touch()
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join((str(tmp_path), str(FRONT)))}
+    line = [sys.executable, "-c", "import pix2rt"]
+    result = subprocess.run(line, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert result.returncode == 1
+    assert f"ImportError: pix2rt needs its package runtime and found {tmp_path / 'runtime'}" in result.stderr
+
+
 # --- installed -------------------------------------------------------------------------------------------------------
 
 INSTALLED = """

@@ -12,6 +12,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import runtime
+
+if not hasattr(runtime, "Pix2rtError"):
+    raise ImportError(
+        f"pix2rt needs its package runtime and found {next(iter(runtime.__path__))}; start Python in another folder, "
+        "or rename that one"
+    )
+
 import runtime.errors as errors
 
 if TYPE_CHECKING:
