@@ -1,4 +1,4 @@
-"""Command line of the exporter: `python -m export import | onnx | engine | validate | report | …`."""
+"""Command line of the exporter: `pix2rt import | onnx | engine | validate | report | …`."""
 
 import sys
 from pathlib import Path
@@ -7,17 +7,27 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+import export.own_packages  # noqa: F401  its check goes before all other imports of ours
 from export.errors import ExportError
 from export.family_parameters import given_options, with_family_options
 from export.options import parse_size, parse_sizes
 from export.progress import Steps
 from runtime.commands.console import Commands
+from runtime.commands.lazy import REST, Verb, Version
+from runtime.engines.names import engine_path
 from runtime.files import atomic_path
+
+
+class ExportCommands(Commands):
+    """All of them need the same extra."""
+
+    def extra_of(self, name: str) -> str:
+        return "export"
+
 
 app = typer.Typer(
     name="export",
-    cls=Commands,
-    help="Turn checkpoints into engines.",
+    cls=ExportCommands,
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode="markdown",
@@ -25,23 +35,29 @@ app = typer.Typer(
 )
 console = Console()
 
-_IMPORT_EXAMPLE = """
-**Example**: `python -m export import latest_net_G.pth --opt opt.txt -o city.safetensors`
 
-`python -m export import latest_net_G.pth --opt train_opt.txt -o facades.safetensors`
+@app.callback()
+def _about(version: Version = False) -> None:
+    """Turn checkpoints into engines."""
+
+
+_IMPORT_EXAMPLE = """
+**Example**: `pix2rt import latest_net_G.pth --opt opt.txt -o city.safetensors`
+
+`pix2rt import latest_net_G.pth --opt train_opt.txt -o facades.safetensors`
 """
 _ONNX_EXAMPLES = """
-**Examples**: `python -m export onnx city.safetensors --size 1024x2048 -o city.onnx`
+**Examples**: `pix2rt export city.safetensors --size 1024x2048 -o city.onnx`
 
-`python -m export onnx city.safetensors --size 1024x2048 --precision fp16 -o city.fp16.onnx`
+`pix2rt export city.safetensors --size 1024x2048 --precision fp16 -o city.fp16.onnx`
 
-`python -m export onnx city.safetensors --dynamic -o city.any_size.onnx`
+`pix2rt export city.safetensors --dynamic -o city.any_size.onnx`
 
-`python -m export onnx facades.safetensors --size 256x256 --normalization running-stats -o facades.onnx`
+`pix2rt export facades.safetensors --size 256x256 --normalization running-stats -o facades.onnx`
 
-`python -m export onnx holes.safetensors --size 512x512 --iterations 2 -o inpaint.onnx`
+`pix2rt export holes.safetensors --size 512x512 --iterations 2 -o inpaint.onnx`
 
-`python -m export onnx holes.safetensors --size 512x512 --style-transfer -o restyle.onnx`
+`pix2rt export holes.safetensors --size 512x512 --style-transfer -o restyle.onnx`
 """
 _ENGINE_EXAMPLES = """
 **Examples**: `python -m export engine city.fp16.onnx -o city.engine`
@@ -49,13 +65,13 @@ _ENGINE_EXAMPLES = """
 `python -m export engine city.any_size.onnx --opt 1x512x1024 --max 4x1024x2048 -o city.engine`
 """
 _VALIDATE_EXAMPLE = """
-**Example**: `python -m export validate city.safetensors city.onnx city.fp16.onnx`
+**Example**: `pix2rt validate city.safetensors city.onnx city.fp16.onnx`
 """
 _PROGRAM_EXAMPLE = """
-**Example**: `python -m export program city.onnx -o city.with_program.onnx`
+**Example**: `pix2rt program city.onnx -o city.with_program.onnx`
 """
 _REPORT_EXAMPLE = """
-**Example**: `python -m export report --sizes 256x256,512x1024 -o report`
+**Example**: `pix2rt report burden --sizes 256x256,512x1024 -o report`
 """
 
 _SUITE_EXAMPLE = """
@@ -67,11 +83,11 @@ _GPU_REPORT_EXAMPLE = """
 **Example**: `python -m export gpu-report gpu.json`
 """
 _COMPLETION_EXAMPLE = """
-**Example**: `python -m export completion-report --threads 2`
+**Example**: `pix2rt report completion --threads 2`
 """
 
 
-@app.command("import", epilog=_IMPORT_EXAMPLE)
+@app.command("import", epilog=_IMPORT_EXAMPLE, cls=Verb)
 def import_(
     generator: Annotated[Path, typer.Argument(help="latest_net_G.pth of pix2pixHD, or of junyanz' pix2pix.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Checkpoint to write (.safetensors).")],
@@ -79,17 +95,31 @@ def import_(
         Path | None, typer.Option(help="latest_net_E.pth, where the model has instance features.")
     ] = None,
     discriminator: Annotated[Path | None, typer.Option(help="latest_net_D.pth; only fine-tuning reads it.")] = None,
-    styles: Annotated[Path | None, typer.Option(help="features_clustered_010.npy: the style bank.")] = None,
-    opt: Annotated[Path | None, typer.Option(help="opt.txt or train_opt.txt of the training run.")] = None,
-    label_nc: Annotated[int | None, typer.Option(help="Number of classes; 0 where the input is an image.")] = None,
+    styles: Annotated[
+        Path | None, typer.Option(help="features_clustered_010.npy: the style bank.", rich_help_panel=REST)
+    ] = None,
+    opt: Annotated[
+        Path | None, typer.Option(help="opt.txt or train_opt.txt of the training run.", rich_help_panel=REST)
+    ] = None,
+    label_nc: Annotated[
+        int | None, typer.Option(help="Number of classes; 0 where the input is an image.", rich_help_panel=REST)
+    ] = None,
     edges: Annotated[
-        bool | None, typer.Option("--edges/--no-edges", help="Whether instance edges are an input.")
+        bool | None,
+        typer.Option("--edges/--no-edges", help="Whether instance edges are an input.", rich_help_panel=REST),
     ] = None,
     dropout: Annotated[
-        bool | None, typer.Option("--dropout/--no-dropout", help="pix2pix: whether it was trained with dropout.")
+        bool | None,
+        typer.Option(
+            "--dropout/--no-dropout", help="pix2pix: whether it was trained with dropout.", rich_help_panel=REST
+        ),
     ] = None,
-    family: Annotated[str | None, typer.Option(help="pix2pix or pix2pixhd, where the file can be either.")] = None,
-    key: Annotated[str | None, typer.Option(help="Which network, where the file holds several.")] = None,
+    family: Annotated[
+        str | None, typer.Option(help="pix2pix or pix2pixhd, where the file can be either.", rich_help_panel=REST)
+    ] = None,
+    key: Annotated[
+        str | None, typer.Option(help="Which network, where the file holds several.", rich_help_panel=REST)
+    ] = None,
 ) -> None:
     """Turn another project's weights into a pix2rt checkpoint."""
     with Steps(console) as report:
@@ -119,7 +149,7 @@ def import_(
     console.print(checkpoint_table(checkpoint, output))
 
 
-@app.command("onnx", epilog=_ONNX_EXAMPLES)
+@app.command("onnx", epilog=_ONNX_EXAMPLES, cls=Verb)
 @with_family_options
 def onnx(
     checkpoint: Annotated[Path, typer.Argument(help="Checkpoint (.safetensors).")],
@@ -129,10 +159,14 @@ def onnx(
     precision: Annotated[str, typer.Option(help="fp32 or fp16.")] = "fp32",
     normalization: Annotated[
         str | None,
-        typer.Option(help="Statistics of BatchNorm: per-image, running-stats or batch-stats; else the checkpoint's."),
+        typer.Option(
+            help="Statistics of BatchNorm: per-image, running-stats or batch-stats; else the checkpoint's.",
+            rich_help_panel=REST,
+        ),
     ] = None,
     baseline: Annotated[
-        bool, typer.Option("--baseline", help="The naive export with float input, to measure against.")
+        bool,
+        typer.Option("--baseline", help="The naive export with float input, to measure against.", rich_help_panel=REST),
     ] = False,
     **options: Any,
 ) -> None:
@@ -173,8 +207,9 @@ def engine(
 
     with Steps(console) as report:
         report("build plan")
-        profile = Profile.parse(read_spec(onnx), smallest, best, largest)
-        plan = engine_from_onnx(onnx, output, flavor=flavor, profile=profile)
+        path = engine_path(onnx)
+        profile = Profile.parse(read_spec(path), smallest, best, largest)
+        plan = engine_from_onnx(path, output, flavor=flavor, profile=profile)
     size = f"{plan.path.stat().st_size / 1e6:,.1f} MB"
     console.print(f"{plan.path}: {plan.origin}, {size}", highlight=False)
 
@@ -182,7 +217,7 @@ def engine(
 @app.command("validate", epilog=_VALIDATE_EXAMPLE)
 def validate(
     checkpoint: Annotated[Path, typer.Argument(help="Checkpoint (.safetensors).")],
-    engines: Annotated[list[Path], typer.Argument(help="Engines (.onnx) made from it.")],
+    engines: Annotated[list[Path], typer.Argument(help="Engines (.onnx) made from it, or their names.")],
 ) -> None:
     """Compare engines with their checkpoint: names, shapes, values. Exit code 1 where one differs."""
     with Steps(console) as report:
@@ -190,7 +225,7 @@ def validate(
         from export.tables import parity_table
         from export.validate import validate
 
-        rows = validate(checkpoint, engines, report)
+        rows = validate(checkpoint, [engine_path(engine) for engine in engines], report)
     console.print(parity_table(rows))
     failed = [row for row in rows if row.failure]
     for row in failed:
@@ -209,7 +244,7 @@ def program(
 
     with Steps(console) as report:
         report("find layers")
-        layers = add_program(engine, output).layers
+        layers = add_program(engine_path(engine), output).layers
     console.print(f"{output}: a program of {len(layers)} layers", highlight=False, soft_wrap=True)
 
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from export.family_options import families_with_options, options_class
+from runtime.commands.lazy import REST
 
 
 def family_parameters() -> list[inspect.Parameter]:
@@ -22,7 +23,9 @@ def family_parameters() -> list[inspect.Parameter]:
             name,
             inspect.Parameter.KEYWORD_ONLY,
             default=default,
-            annotation=Annotated[kind, typer.Option(f"--{name.replace('_', '-')}", help=" ".join(helps))],
+            annotation=Annotated[
+                kind, typer.Option(f"--{name.replace('_', '-')}", help=" ".join(helps), rich_help_panel=REST)
+            ],
         )
         for name, (kind, default, helps) in found.items()
     ]

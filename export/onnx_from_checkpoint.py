@@ -183,6 +183,7 @@ def _spec_of(
         cost=cost_of(model, shapes, cost_size, graph.parameters),  # type: ignore[arg-type]
         checkpoint_sha256=digest,
         options=graph.options,
+        recipe=graph.recipe,
         versions={"pix2rt": __version__, "torch": torch.__version__, "onnx": onnx.__version__},
     )
 

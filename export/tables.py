@@ -8,16 +8,21 @@ from rich.table import Table
 
 from export.onnx_from_checkpoint import Exported
 from export.validate import ParityRow
+from runtime.commands.tables import count_words
 from runtime.engines.spec import TensorSpec
 from training.checkpoint import Checkpoint
+
+_OF_THE_OTHER = {"unet": ("n_blocks", "upsampling"), "resnet": ("use_skips",)}  # fields that say nothing of a generator
 
 
 def checkpoint_table(checkpoint: Checkpoint, path: Path) -> Table:
     """Everything that was inferred about a checkpoint."""
     table = _facts(str(path))
     table.add_row("family", checkpoint.family)
-    for name, value in asdict(checkpoint.architecture).items():
-        table.add_row(name, str(value))
+    architecture = asdict(checkpoint.architecture)
+    for name, value in architecture.items():
+        if name not in _OF_THE_OTHER.get(architecture.get("generator", ""), ()):
+            table.add_row(name, str(value))
     for name, state in checkpoint.networks.items():
         count = sum(tensor.numel() for tensor in state.values())
         table.add_row(name, f"{len(state)} tensors, {count / 1e6:,.2f} M parameters")
@@ -37,7 +42,7 @@ def engine_table(engine: Exported) -> Table:
     for tensor in spec.outputs:
         table.add_row("output", _tensor(tensor))
     cost = spec.cost
-    table.add_row(f"cost at {cost.size[0]}x{cost.size[1]}", f"{cost.macs / 1e9:,.1f} G multiply-adds")
+    table.add_row(f"cost at {cost.size[0]}x{cost.size[1]}", f"{count_words(cost.macs)} multiply-adds")
     table.add_row(
         "memory", f"{cost.weight_bytes / 1e6:,.1f} MB weights, {cost.activation_bytes / 1e6:,.1f} MB activations"
     )

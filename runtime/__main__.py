@@ -1,63 +1,57 @@
-"""Command line of the runtime: python -m runtime, or pix2rt. Bad input exits with 2, other failures with 1."""
+"""Command line: pix2rt, or python -m runtime. Bad input exits with 2, other failures with 1."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from runtime.process import silent_interrupts
-from runtime.version import __version__
 
 with silent_interrupts():
     import typer
 
-    from runtime.commands.bench import bench
-    from runtime.commands.build import build
-    from runtime.commands.complete import complete
-    from runtime.commands.console import INTERRUPTED, Commands
-    from runtime.commands.demo import demo
-    from runtime.commands.info import info
-    from runtime.commands.inpaint import inpaint
-    from runtime.commands.studio import studio
-    from runtime.commands.synthesize import synthesize
-    from runtime.commands.translate import translate
-    from runtime.media.decoding import DEFAULT_MEGAPIXELS, limit_megapixels
-
-app = typer.Typer(cls=Commands, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="markdown")
+    from runtime.commands.console import INTERRUPTED
+    from runtime.commands.lazy import LazyGroup, Version
+    from runtime.commands.verbs import VERBS
+    from runtime.media import DEFAULT_MEGAPIXELS
 
 
-def _print_version(wanted: bool) -> None:
-    if wanted:
-        print(f"pix2rt {__version__}")
-        raise typer.Exit
+class Verbs(LazyGroup):
+    """All of them."""
+
+    entries = VERBS
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        option: Any
+        for option in self.params:
+            if option.name in ("install_completion", "show_completion"):
+                option.hidden = True  # the list is to fit a screen
+        super().format_help(ctx, formatter)
+
+
+app = typer.Typer(cls=Verbs, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="rich")
 
 
 @app.callback()
 def _options(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version.")
-    ] = False,
+    version: Version = False,
     max_megapixels: Annotated[
         float,
         typer.Option(
             min=0.001,
             envvar="PIX2RT_MAX_MEGAPIXELS",
-            help="Larger pictures are refused: a small file may hold a huge one.",
+            show_envvar=False,
+            help="Refuse larger pictures: a small file may hold a huge one.",
         ),
     ] = DEFAULT_MEGAPIXELS,
 ) -> None:
-    """Run pix2rt engines: label maps, images or a video in, photos out.
+    """Image-to-image GANs of the pix2pix family: run engines, make them, train.
 
-    Example: `pix2rt synthesize city.onnx labels/ --instances instances/ -o photos`
+    Example: pix2rt demo -o out
 
-    Example: `pix2rt translate edges2photo.onnx sketches/ -o photos`
-
-    Example: `pix2rt inpaint scenes.onnx photos/ masks/ -o filled`
-
-    Example: `pix2rt complete faces.onnx sketch.png -o photo.png`
+    Example: pix2rt translate edges2photo drawing.png -o photo.png
     """
+    with silent_interrupts():
+        from runtime.media.decoding import limit_megapixels  # here: the list of verbs needs no numpy
+
     limit_megapixels(max_megapixels)
-
-
-for _command in (synthesize, translate, inpaint, complete, build, info, bench, demo, studio):
-    app.command()(_command)
 
 
 def main() -> None:

@@ -55,5 +55,9 @@ class DeviceError(Pix2rtError, RuntimeError):
     """The device, provider or library that the caller named is not available."""
 
 
+class MissingExtraError(Pix2rtError, ImportError):
+    """A library of an extra that was not installed."""
+
+
 class ClosedError(Pix2rtError, ValueError):
     """A runner or engine was called after its `close`."""

@@ -13,9 +13,17 @@ import pytest
 from tests.paths import ROOT
 
 PACKAGES = ("runtime", "training", "export", "cuda_ext")
-CONSOLE = "runtime.commands.console"  # errors to exit codes, of every command line
+FRONT = ROOT / "runtime" / "front"  # a folder that holds the package pix2rt, which is on top of all others
+LAZY = "runtime.commands.lazy"  # errors to exit codes, of every command line
+EXTRAS = "runtime.extras"
 ONNX_ENGINE = "runtime.engines.onnx_engine"  # how onnxruntime is loaded and opens a file
-SIBLINGS_OF_RUNTIME = {"runtime.errors", "runtime.files", "runtime.engines.labels", "runtime.version"}
+SIBLINGS_OF_RUNTIME = {
+    "runtime.errors",
+    "runtime.runners.conditions",
+    "runtime.files",
+    "runtime.engines.labels",
+    "runtime.version",
+}
 EXPORT_MAY_USE = (
     "training.networks",
     "training.checkpoint",
@@ -53,6 +61,7 @@ FLOORS = (
     "native",
     "files",
     "process",
+    "extras",
     "errors",
     "version",
     "assets",
@@ -66,6 +75,7 @@ TENSORRT_MODULES = (
 )
 HEAVY = {
     "onnxruntime": ("runtime.engines.onnx_engine",),
+    "cv2": (),  # imported by name, where it is needed: runtime.runners.conditions
     "av": ("runtime.media.video_reader", "runtime.media.video_writer"),
     **dict.fromkeys(("tensorrt", "tensorrt_rtx", "cuda"), TENSORRT_MODULES),
 }
@@ -73,7 +83,8 @@ OPTIONAL = ("tensorrt", "tensorrt_rtx", "cuda", "onnxruntime")  # not on every m
 
 
 def source_files(*packages: str) -> list[Path]:
-    return sorted(path for package in packages for path in (ROOT / package).rglob("*.py"))
+    found = (path for package in packages for path in (ROOT / package).rglob("*.py"))
+    return sorted(path for path in found if not path.is_relative_to(FRONT))
 
 
 def module_name(path: Path) -> str:
@@ -142,8 +153,10 @@ def floor(name: str) -> int:
 
 class TrainingRule(Rule):
     def allows(self, module: str, name: str, top: str) -> bool:
-        if begins(name, CONSOLE):
+        if begins(name, LAZY):
             return module == "training.commands.console"
+        if begins(name, EXTRAS):
+            return True
         if begins(name, ONNX_ENGINE):
             return module == "training.evaluation.onnx_network"
         return begins(name, *SIBLINGS_OF_RUNTIME) if top == "runtime" else top != "export"
@@ -152,6 +165,16 @@ class TrainingRule(Rule):
 class ExportRule(Rule):
     def allows(self, module: str, name: str, top: str) -> bool:
         return begins(name, *EXPORT_MAY_USE) if top == "training" else True
+
+
+class FrontRule(Rule):
+    """The one name brings nothing of its own: the runtime's public names, and the two packages' functions."""
+
+    def allows(self, module: str, name: str, top: str) -> bool:
+        if top in PACKAGES:
+            public = {f"runtime.{one}" for one in ("errors", "*", "__main__.main")}
+            return name in public | {"runtime"} or begins(name, "export.api", "training.api")
+        return top == "pix2rt" or top in sys.stdlib_module_names
 
 
 class CudaExtRule(Rule):
@@ -171,9 +194,20 @@ def test_imports_follow_the_table(package, rule):
     assert violations(package, rule) == []
 
 
+def test_the_front_follows_the_table():
+    rule, files = FrontRule(), sorted((FRONT / "pix2rt").rglob("*.py"))
+    assert files
+    found = [(str(path), name) for path in files for _, name in imported_names(path) if not rule("pix2rt", name)]
+    assert found == []
+
+
 @pytest.mark.parametrize(
     ("rule", "module", "name", "expected"),
     [
+        (FrontRule(), "pix2rt", "runtime.errors", True),
+        (FrontRule(), "pix2rt", "export.api.onnx", True),
+        (FrontRule(), "pix2rt", "export.parity", False),
+        (FrontRule(), "pix2rt", "torch", False),
         (RuntimeRule(), "runtime.engines.engine", "torch", False),
         (RuntimeRule(), "runtime.engines.engine", "training.checkpoint", False),
         (RuntimeRule(), "runtime.engines.engine", "onnxruntime", False),

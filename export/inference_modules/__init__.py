@@ -15,6 +15,7 @@ from torch import nn
 from export.errors import ExportError
 from export.family_options import options_class
 from runtime.engines.labels import LabelSpec
+from runtime.engines.recipe import Recipe
 from runtime.engines.spec import EngineSpec, StyleBank, TensorSpec
 from training.networks import family_networks
 
@@ -65,6 +66,7 @@ class Graph:
         labels, styles: for the specification.
         own_size: (H, W) of its images where the network knows no other; None where any will do.
         options: for the specification: fields of the request, as they were decided.
+        recipe: for the specification: how training made the input, where it made it itself.
         fake_image: whether the graph's last Tanh is to be called `fake_image` (float32 [N, C, H, W] in [−1, 1]).
     """
 
@@ -83,6 +85,7 @@ class Graph:
     styles: StyleBank | None = None
     own_size: tuple[int, int] | None = None
     options: Mapping[str, int] = field(default_factory=dict)
+    recipe: Recipe | None = None
     fake_image: bool = False
 
 

@@ -23,8 +23,10 @@ from export.network_rewrites import (
     trim_innermost,
 )
 from export.seeded_dropout import has_dropout, use_seeded_dropout
+from runtime.engines.recipe import LABELS, Recipe
 from runtime.engines.spec import TensorSpec
 from training.checkpoint import Checkpoint
+from training.class_tables import CITYSCAPES
 from training.networks.pix2pix import Architecture, ResNet
 from training.networks.unet import UNet
 
@@ -69,9 +71,18 @@ def engines(checkpoint: Checkpoint, networks: Mapping[str, nn.Module], request: 
             parameters=parameters(generator),
             examples=examples,
             reference=reference,
+            recipe=_recipe(checkpoint),
             fake_image=True,
         )
     ]
+
+
+def _recipe(checkpoint: Checkpoint) -> Recipe | None:
+    """How training made the input; where directions were swapped the photo itself was the input."""
+    derive = checkpoint.recipe.get("derive", "")
+    if not derive or checkpoint.recipe.get("direction", "AtoB") != "AtoB":
+        return None
+    return Recipe(derive, CITYSCAPES if derive == LABELS else None)
 
 
 def baseline(checkpoint: Checkpoint, networks: Mapping[str, nn.Module], request: Request) -> Graph:

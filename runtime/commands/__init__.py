@@ -1,5 +1,5 @@
 """The commands of `python -m runtime`, one module each."""
 
-from pathlib import Path
+from runtime.engines.names import ASSETS
 
-ASSETS = Path(__file__).resolve().parents[1] / "assets"
+__all__ = ["ASSETS"]

@@ -12,7 +12,8 @@ from runtime.bench.measure import measure
 from runtime.bench.runners import bench_spec
 from runtime.commands import ASSETS
 from runtime.commands.console import err, note, out, progress_bar
-from runtime.commands.options import Backend, Device, Engine, Threads
+from runtime.commands.lazy import REST
+from runtime.commands.options import Backend, Device, Engine, OtherEngine, Threads
 from runtime.commands.tables import bench_table
 from runtime.engines.spec import EngineSpec
 from runtime.errors import InputError
@@ -22,18 +23,19 @@ from runtime.media.input_files import refuse_overwriting
 
 def bench(
     engine: Engine,
-    against: Annotated[Path | None, typer.Option(help="Another engine, measured in turns with this one.")] = None,
+    against: OtherEngine = None,
     labels: Annotated[Path | None, typer.Option(help="Label map to measure a synthesizer with.")] = None,
     instances: Annotated[Path | None, typer.Option(help="Its instance map.")] = None,
     image: Annotated[Path | None, typer.Option(help="Image to measure a translator or inpainter with.")] = None,
     random: Annotated[
-        bool, typer.Option("--random", "--random-labels", help="Every pixel random: the worst case.")
+        bool,
+        typer.Option("--random", "--random-labels", help="Every pixel random: the worst case.", rich_help_panel=REST),
     ] = False,
     runs: Annotated[int, typer.Option(min=1, help="Measured calls.")] = 20,
-    warmup: Annotated[int, typer.Option(min=0, help="Calls before them.")] = 3,
+    warmup: Annotated[int, typer.Option(min=0, help="Calls before them.", rich_help_panel=REST)] = 3,
     device: Device = "auto",
     backend: Backend = "auto",
-    against_backend: Annotated[str, typer.Option(help="What runs the other engine.")] = "auto",
+    against_backend: Annotated[str, typer.Option(help="What runs the other engine.", rich_help_panel=REST)] = "auto",
     threads: Threads = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the report there too.")] = None,
 ) -> None:

@@ -14,6 +14,7 @@ import typer
 from rich.progress import Progress
 
 from runtime.commands.console import INTERRUPTED, note, progress_bar
+from runtime.commands.lazy import REST
 from runtime.commands.options import Backend, Device, Engine, SkipExisting, StopAtFirst, Threads
 from runtime.commands.results import ImageRun, Result, say
 from runtime.commands.trace import Trace
@@ -48,7 +49,8 @@ def complete(
         Path | None,
         typer.Option(
             help="A grey picture of SKETCH's size, or a folder of them: black = not to be relied on, the lighter the "
-            "weightier."
+            "weightier.",
+            rich_help_panel=REST,
         ),
     ] = None,
     hint: Annotated[
@@ -60,18 +62,27 @@ def complete(
     ] = None,
     iterations: Annotated[int, typer.Option(help="Most steps of the search.")] = Search.iterations,
     restarts: Annotated[int, typer.Option(help="Searches side by side, of which the best counts.")] = Search.restarts,
-    candidates: Annotated[int, typer.Option(help="Random starts tried for each of them.")] = Search.candidates,
+    candidates: Annotated[
+        int, typer.Option(help="Random starts tried for each of them.", rich_help_panel=REST)
+    ] = Search.candidates,
     seed: Annotated[int, typer.Option(help="Of the random starts.")] = Search.seed,
-    learning_rate: Annotated[float, typer.Option(help="Of the search.")] = Search.learning_rate,
-    momentum: Annotated[float, typer.Option(help="Of the search.")] = Search.momentum,
+    learning_rate: Annotated[float, typer.Option(help="Of the search.", rich_help_panel=REST)] = Search.learning_rate,
+    momentum: Annotated[float, typer.Option(help="Of the search.", rich_help_panel=REST)] = Search.momentum,
     perceptual_weight: Annotated[
-        float, typer.Option(help="λ: small follows SKETCH, large the discriminator's taste.")
+        float, typer.Option(help="λ: small follows SKETCH, large the discriminator's taste.", rich_help_panel=REST)
     ] = Search.perceptual_weight,
-    z_limit: Annotated[float, typer.Option(help="Bound of every component of z.")] = Search.z_limit,
+    z_limit: Annotated[
+        float, typer.Option(help="Bound of every component of z.", rich_help_panel=REST)
+    ] = Search.z_limit,
     stop_early: Annotated[
-        bool, typer.Option("--stop-early/--all-iterations", help="Whether to end once the loss has settled.")
+        bool,
+        typer.Option(
+            "--stop-early/--all-iterations", help="Whether to end once the loss has settled.", rich_help_panel=REST
+        ),
     ] = Search.stop_early,
-    joint: Annotated[bool, typer.Option("--joint", help="Write sketch and photo side by side.")] = False,
+    joint: Annotated[
+        bool, typer.Option("--joint", help="Write sketch and photo side by side.", rich_help_panel=REST)
+    ] = False,
     trace: Annotated[Path | None, typer.Option(help="Also draw losses and intermediate images there (.png).")] = None,
     skip_existing: SkipExisting = False,
     stop_at_first: StopAtFirst = False,

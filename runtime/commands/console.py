@@ -23,6 +23,7 @@ from rich.text import Text
 from typer.core import TyperGroup
 
 from runtime.errors import Pix2rtError
+from runtime.extras import missing_extra
 from runtime.process import prepare_process
 
 INTERRUPTED = 130
@@ -41,19 +42,30 @@ class Commands(TyperGroup):
 
     interrupted = "interrupted"
 
+    def extra_of(self, name: str) -> str:
+        """The extra of the distribution that the command `name` needs; empty where it needs none."""
+        return ""
+
     def main(self, *arguments: Any, **options: Any) -> Any:
         prepare_process()
         return super().main(*arguments, **options)
 
     def invoke(self, ctx: Any) -> Any:
         try:
-            return super().invoke(ctx)
+            return self._invoke(ctx)
         except Pix2rtError as error:
             _fail(str(error), exit_code(error))
         except KeyboardInterrupt:
             _fail(self.interrupted, INTERRUPTED)
         except (OSError, MemoryError) as error:
             _fail(f"failed: {error or type(error).__name__}", 1)
+
+    def _invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except ModuleNotFoundError as error:
+            name = str(ctx.invoked_subcommand)
+            raise missing_extra(error, f"{ctx.command_path} {name}", self.extra_of(name)) from error
 
 
 def exit_code(error: Pix2rtError) -> int:

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from runtime.commands.console import note
+from runtime.commands.lazy import REST
 from runtime.commands.options import Backend, Device, Engine, SkipExisting, StopAtFirst, Threads
 from runtime.commands.results import ImageRun, Result
 from runtime.engines.engine import engine_spec
@@ -41,15 +42,22 @@ def inpaint(
     *,
     output: Annotated[Path, typer.Option("--output", "-o", help="A .png or .jpg for one image, else a folder.")],
     style: Annotated[
-        Path | None, typer.Option(help="An image to repaint in the style of, for an engine of --style-transfer.")
+        Path | None,
+        typer.Option(
+            help="An image to repaint in the style of, for an engine of --style-transfer.", rich_help_panel=REST
+        ),
     ] = None,
     strategy: Annotated[
         Strategy,
         typer.Option(help="crop: full resolution; resize: the whole image; pad: no larger image; auto: what fits."),
     ] = "auto",
-    dilate: Annotated[int, typer.Option(help="Pixels that every hole grows by.")] = 0,
-    feather: Annotated[int, typer.Option(help="Pixels at a grown hole's border that fade into the image.")] = 0,
-    invert_mask: Annotated[bool, typer.Option("--invert-mask", help="Black is missing in the masks.")] = False,
+    dilate: Annotated[int, typer.Option(help="Pixels that every hole grows by.", rich_help_panel=REST)] = 0,
+    feather: Annotated[
+        int, typer.Option(help="Pixels at a grown hole's border that fade into the image.", rich_help_panel=REST)
+    ] = 0,
+    invert_mask: Annotated[
+        bool, typer.Option("--invert-mask", help="Black is missing in the masks.", rich_help_panel=REST)
+    ] = False,
     skip_existing: SkipExisting = False,
     stop_at_first: StopAtFirst = False,
     device: Device = "auto",

@@ -7,9 +7,10 @@ from typing import Annotated
 
 import typer
 
-from runtime.commands import ASSETS
 from runtime.commands.console import err, note
+from runtime.commands.lazy import REST
 from runtime.commands.options import Backend, Device, Threads
+from runtime.engines.names import engine_path
 from runtime.errors import DeviceError
 from runtime.files import require_file
 
@@ -20,12 +21,12 @@ _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 def studio(
     engines: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="[ENGINES...]", help="Engine files; those that ship if none is given."),
+        typer.Argument(metavar="[ENGINES...]", help="Engines, files or names; those that ship if none is given."),
     ] = None,
     port: Annotated[int, typer.Option(min=0, max=65535, help="The next free one where it is taken; 0 for any.")] = 8750,
     host: Annotated[str, typer.Option(help="Address to listen on; any but loopback asks for a token.")] = "127.0.0.1",
     no_browser: Annotated[bool, typer.Option("--no-browser", help="Do not open the browser.")] = False,
-    max_upload: Annotated[int, typer.Option(min=1, help="Largest upload, MiB.")] = 64,
+    max_upload: Annotated[int, typer.Option(min=1, help="Largest upload, MiB.", rich_help_panel=REST)] = 64,
     device: Device = "auto",
     backend: Backend = "auto",
     threads: Threads = None,
@@ -44,7 +45,7 @@ def studio(
         from runtime.studio.page import studio as application
     except ModuleNotFoundError as error:
         raise DeviceError(f'the studio needs {error.name}: pip install "pix2rt[studio]"') from error
-    paths = [require_file(path, "engine") for path in engines or [ASSETS / f"{name}.onnx" for name in _SHIPPED]]
+    paths = [require_file(engine_path(engine), "engine") for engine in engines or map(Path, _SHIPPED)]
     with err.status("load the engines"):
         workers = Workers.open(paths, device, backend, threads)
     token = None if host in _LOOPBACK else secrets.token_urlsafe(24)

@@ -8,7 +8,8 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
-from runtime.commands.options import Backend, Device, Engine, SkipExisting, StopAtFirst, Threads
+from runtime.commands.lazy import REST
+from runtime.commands.options import Backend, Device, Encoder, Engine, SkipExisting, StopAtFirst, Threads
 from runtime.commands.results import ImageRun, Result
 from runtime.errors import InputError, StyleError
 from runtime.files import open_input, require_readable
@@ -34,14 +35,21 @@ def synthesize(
         str | None,
         typer.Option(help='JSON or a file of it: class name or instance id to style, {"car": 2, "26001": 0}.'),
     ] = None,
-    styles_from: Annotated[Path | None, typer.Option(help="Photo of the same scene whose styles to take.")] = None,
-    encoder: Annotated[
-        Path | None, typer.Option(help="Its encoder engine; ENGINE's NAME.encoder.onnx if not given.")
+    styles_from: Annotated[
+        Path | None, typer.Option(help="Photo of the same scene whose styles to take.", rich_help_panel=REST)
     ] = None,
+    encoder: Encoder = None,
     seed: Annotated[int, typer.Option(help="Chooses the styles that --styles leaves open.")] = 0,
-    unknown: Annotated[int | None, typer.Option(help="Class id to draw ids as that the engine does not know.")] = None,
+    unknown: Annotated[
+        int | None, typer.Option(help="Class id to draw ids as that the engine does not know.", rich_help_panel=REST)
+    ] = None,
     edges_from_labels: Annotated[
-        bool, typer.Option("--edges-from-labels", help="Without instance maps: areas of equal class are the instances.")
+        bool,
+        typer.Option(
+            "--edges-from-labels",
+            help="Without instance maps: areas of equal class are the instances.",
+            rich_help_panel=REST,
+        ),
     ] = False,
     pad: Annotated[
         bool, typer.Option("--pad", help="Extend maps to a size the engine takes, crop the result.")

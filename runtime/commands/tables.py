@@ -22,6 +22,16 @@ def least_memory_bytes(spec: EngineSpec) -> int:
     return 5 * spec.cost.weight_bytes // 2 + spec.cost.activation_bytes
 
 
+def count_words(count: int) -> str:
+    """A large count in a unit that leaves digits before the point: "1.21 G", "37.50 M"."""
+    return f"{count / 1e9:,.2f} G" if count >= 10**9 else f"{count / 1e6:,.2f} M"
+
+
+def size_words(spec: EngineSpec) -> str:
+    """Of its images: width×height, or which sizes it takes."""
+    return f"{spec.size[1]}×{spec.size[0]}" if spec.size else kinds()[spec.kind].free_size(spec)
+
+
 def spec_tables(path: str, spec: EngineSpec, runs: Iterable[tuple[str, str | None]]) -> RenderableType:
     """The specification of the engine `path`, what runs it here ("native on cpu", why not), its tensors and classes."""
     parts: list[RenderableType] = [_facts(path, spec), _choices(runs), _tensors(spec)]
@@ -34,10 +44,10 @@ def _facts(path: str, spec: EngineSpec) -> Table:
     height, width = spec.cost.size
     facts = {
         "kind": f"{spec.kind} ({spec.family})",
-        "size": f"{spec.size[1]}×{spec.size[0]}" if spec.size else kinds()[spec.kind].free_size(spec),
+        "size": size_words(spec),
         "precision": spec.precision,
         "normalization": spec.normalization,
-        "multiply-adds": f"{spec.cost.macs / 1e9:.2f} G at {width}×{height}",
+        "multiply-adds": f"{count_words(spec.cost.macs)} at {width}×{height}",
         "parameters": f"{spec.cost.parameters / 1e6:.2f} M",
         "weights": f"{spec.cost.weight_bytes / MB:.1f} MB",
         "peak memory": f"at least {least_memory_bytes(spec) / MB:.0f} MB at {width}×{height}; see pix2rt bench",
@@ -45,6 +55,8 @@ def _facts(path: str, spec: EngineSpec) -> Table:
         "made with": ", ".join(f"{name} {version}" for name, version in spec.versions.items()),
         "checkpoint": spec.checkpoint_sha256,
     }
+    if spec.recipe:
+        facts["input"] = f"{spec.recipe.derive}, made of {spec.recipe.raw}; translate --derive makes it"
     facts |= {name: str(value) for name, value in spec.options.items()}
     table = Table(title=path, title_justify="left", show_header=False)
     for name, value in facts.items():

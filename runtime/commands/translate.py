@@ -8,12 +8,15 @@ from typing import Annotated
 import typer
 
 from runtime.commands.console import note, progress_bar
+from runtime.commands.lazy import REST
 from runtime.commands.options import Backend, Device, Engine, SkipExisting, StopAtFirst, Threads
 from runtime.commands.results import ImageRun, Result, print_result
 from runtime.engines.engine import engine_spec
+from runtime.engines.recipe import Recipe
 from runtime.errors import InputError
 from runtime.files import is_there
-from runtime.media.images import PICTURE_CHANNELS, read_image
+from runtime.media.derived import read_input
+from runtime.media.images import PICTURE_CHANNELS
 from runtime.media.input_files import (
     ARRAY_SUFFIX,
     IMAGE_SUFFIXES,
@@ -35,9 +38,19 @@ def translate(
     seed: Annotated[
         int | None, typer.Option(help="Of a stochastic engine's dropout: same for all images, and all frames.")
     ] = None,
+    derive: Annotated[
+        bool | None,
+        typer.Option(
+            "--derive/--no-derive",
+            help="Make the engine's inputs of photos or label maps, as training did; by itself where that is plain.",
+        ),
+    ] = None,
     codec: Annotated[
         str | None,
-        typer.Option(help="Encoder of a video, as FFmpeg names it: libx265, ffv1; the suffix decides if not given."),
+        typer.Option(
+            help="Encoder of a video, as FFmpeg names it: libx265, ffv1; the suffix decides if not given.",
+            rich_help_panel=REST,
+        ),
     ] = None,
     skip_existing: SkipExisting = False,
     stop_at_first: StopAtFirst = False,
@@ -60,7 +73,10 @@ def translate(
     if video and skip_existing and is_there(output):
         note(f"{output} was there already")
         return
+    if derive and spec.recipe is None:
+        raise InputError(f"--derive: engine {engine} does not say how its inputs were made; give the inputs themselves")
     if video:
+        _require_plain_frames(video, spec.recipe, derive)
         _translate_video(
             lambda: Translator(engine, device, backend=backend, threads=threads), video, output, seed, codec
         )
@@ -79,7 +95,7 @@ def translate(
 
     def translated(index: int) -> list[Result]:
         notify = run.notify(images[index])
-        source = read_image(images[index], translator.input_nc, notify)
+        source = read_input(images[index], spec.recipe, translator.input_nc, derive, index, notify)
         profile = source.profile if translator.output_nc == translator.input_nc else None
         if source.profile and not profile:
             notify("its colour profile does not fit the result's channels, and was dropped")
@@ -87,6 +103,15 @@ def translate(
 
     run.write(translated)
     run.finish()
+
+
+def _require_plain_frames(video: Path, recipe: Recipe | None, derive: bool | None) -> None:
+    """Frames are given to the engine as they are; that they are grey is no matter of making."""
+    if recipe is not None and recipe.derive != "grey" and derive is not False:
+        raise InputError(
+            f"video {video}: the engine was trained on {recipe.derive} of {recipe.raw}, which are not made of a video; "
+            "give a video of them and --no-derive"
+        )
 
 
 def _translate_video(

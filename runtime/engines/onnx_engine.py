@@ -49,6 +49,11 @@ _ORT_TYPES = {
 _CUDA_FAILURE = re.compile(r"C(?:UDA|UDNN|UBLAS) failure (\d+): ([^;\n]+)")
 
 
+def available_providers() -> list[str]:
+    """What the installed onnxruntime can run on, by its own names, the best first."""
+    return list(onnxruntime.get_available_providers())
+
+
 class OnnxEngine:
     """An ONNX Runtime session that does what `spec` says. See `runtime.engines.backend.Engine`."""
 

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from runtime.errors import EngineFormatError, InputError
-from runtime.files import require_file
+from runtime.engines.names import engine_path, hint_of
+from runtime.errors import EngineFormatError, InputError, MissingFileError
+from runtime.files import is_there, require_file
 
 
 @dataclass(frozen=True)
@@ -24,10 +25,10 @@ class EngineSource:
 
     @classmethod
     def of(cls, engine: object) -> "EngineSource":
-        """What a caller calls an engine: a path, or the bytes of an .onnx file.
+        """What a caller calls an engine: a path, a name of `runtime.engines.names`, or the bytes of an .onnx file.
 
         Raises:
-            MissingFileError: nothing is there, or a directory is.
+            MissingFileError: nothing is there, or a directory is; no engine has this name.
             InputError: something else was given.
         """
         if isinstance(engine, EngineSource):
@@ -35,8 +36,8 @@ class EngineSource:
         if isinstance(engine, bytes | bytearray | memoryview):
             return cls(data=bytes(engine))
         if isinstance(engine, str | os.PathLike):
-            return cls(path=require_file(engine, "engine"))
-        raise InputError(f"engine is a {type(engine).__name__}, expected a path, or the bytes of an .onnx file")
+            return cls(path=_require_engine(engine_path(engine)))
+        raise InputError(f"engine is a {type(engine).__name__}, expected a path, a name, or the bytes of an .onnx file")
 
     def __str__(self) -> str:
         """As messages name it."""
@@ -69,3 +70,12 @@ class EngineSource:
     def absolute(self) -> "EngineSource":
         """The same, for a process that works in another folder."""
         return EngineSource(self.path.absolute() if self.path else None, self.data)
+
+
+def _require_engine(path: Path) -> Path:
+    try:
+        return require_file(path, "engine")
+    except MissingFileError as error:
+        if is_there(path):
+            raise
+        raise MissingFileError(f"{error}{hint_of(path)}") from None

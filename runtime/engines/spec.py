@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field
 
 from runtime.engines.document import Document, integer, number
 from runtime.engines.labels import MAX_CLASSES, LabelSpec
+from runtime.engines.recipe import Recipe
 from runtime.errors import EngineFormatError
 
 SPEC_KEY = "pix2rt.spec"
@@ -93,6 +94,7 @@ class EngineSpec:
         checkpoint_sha256: of the checkpoint file the engine was made from.
         versions: of pix2rt, torch and onnx at export.
         cost: work of one image.
+        recipe: how training made the input, where it made it itself; None where pairs were given, or nothing is known.
     """
 
     kind: str
@@ -111,6 +113,7 @@ class EngineSpec:
     options: Mapping[str, int] = field(default_factory=dict)
     checkpoint_sha256: str = ""
     versions: Mapping[str, str] = field(default_factory=dict)
+    recipe: Recipe | None = None
 
     def input(self, name: str) -> TensorSpec | None:
         """The input called `name`, None where the engine has no such input."""
@@ -136,6 +139,7 @@ class EngineSpec:
     def to_json(self) -> str:
         document = asdict(self)
         document["labels"] = self.labels.to_json() if self.labels else None
+        document["recipe"] = self.recipe.to_json() if self.recipe else None
         return json.dumps({"format_version": FORMAT_VERSION, **document})
 
 
@@ -168,6 +172,7 @@ def parse_spec(text: str, source: str) -> EngineSpec:
 def _spec_from(document: Document) -> EngineSpec:
     labels, styles = document.optional("labels", _MAX_FIELDS), document.optional("styles", _MAX_FIELDS)
     parity, versions = document.object("parity", _MAX_FIELDS), document.object("versions", _MAX_FIELDS)
+    recipe = document.optional("recipe", _MAX_FIELDS) if "recipe" in document.fields else None
     options = document.object("options", _MAX_FIELDS).fields if "options" in document.fields else {}
     return EngineSpec(
         kind=document.text("kind"),
@@ -186,6 +191,7 @@ def _spec_from(document: Document) -> EngineSpec:
         options={name: integer(value, f"option {name}", 0, _MAX_OPTION) for name, value in options.items()},
         checkpoint_sha256=document.text("checkpoint_sha256"),
         versions={name: versions.text(name) for name in versions.fields},
+        recipe=None if recipe is None else Recipe.from_json(recipe.fields),
     )
 
 

@@ -16,14 +16,13 @@ from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageCms, ImageOps
+from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
 from runtime.errors import ImageFileError
 from runtime.files import open_input, require_readable
+from runtime.media import DEFAULT_MEGAPIXELS
 
 Notify = Callable[[str], None]
-
-DEFAULT_MEGAPIXELS = 200.0
 
 _ID_MODES = ("1", "L", "P", "I", "I;16", "I;16L", "I;16B")
 _GREY_MODES = ("1", "L", "LA", "La")
@@ -155,7 +154,14 @@ def _named_errors(path: Path | Upload, what: str) -> Iterator[None]:
         ) from error
     except _DECODE_ERRORS as error:
         problem = "may not be read" if isinstance(error, PermissionError) else "is corrupt, empty or no image"
-        raise ImageFileError(f"{what} {path} {problem} ({error})") from error
+        raise ImageFileError(f"{what} {path} {problem} ({_without_path(error)})") from error
+
+
+def _without_path(error: Exception) -> str:
+    """What a library says of a file, but for its name, which the message has."""
+    if isinstance(error, UnidentifiedImageError):
+        return "of no known format"
+    return str((isinstance(error, OSError) and error.strerror) or error)
 
 
 def _has_more_frames(image: Image.Image) -> bool:

@@ -86,6 +86,12 @@ class Runner:
         """
         self.run(**self.example(self.spec))
 
+    def __repr__(self) -> str:
+        spec = self.spec
+        size = f"{spec.size[0]}×{spec.size[1]}" if spec.size else "any size"
+        where = f"{self.backend} on {self.device}"
+        return f"<{type(self).__name__} {self._name}: {spec.family}, {size}, {spec.precision}, {where}>"
+
     def close(self) -> None:
         """Give the engine's memory back. Calls that run end as they would; later ones raise ClosedError."""
         self._engine.close()

@@ -9,7 +9,9 @@ from runtime.engines.backend import Engine
 from runtime.engines.engine import AUTO, EngineFile
 from runtime.engines.rendering import render_in_batches, require_output
 from runtime.engines.spec import EngineSpec
+from runtime.errors import InputError
 from runtime.runners.checks import engine_size
+from runtime.runners.derivation import derive_input
 from runtime.runners.examples import Size, example_image, example_size
 from runtime.runners.image_checks import check_image, check_image_seed, reflect_to
 from runtime.runners.runner import Runner
@@ -48,6 +50,24 @@ class Translator(Runner):
     def is_stochastic(self) -> bool:
         """Whether the engine draws its dropout masks from a seed (the noise z of the paper, section 3.1)."""
         return self.spec.input("seed") is not None
+
+    def derive(self, raw: ArrayLike, number: int = 0) -> NDArray[np.uint8]:
+        """The input for `run`, made as training made it; `spec.recipe.derive` says how.
+
+        Args:
+            raw: a photo, RGB uint8 [H, W, 3]; class ids, integers [H, W], where the recipe is "labels".
+            number: of the picture in its set, which seeds what is random.
+
+        Returns:
+            uint8 [H, W, C].
+
+        Raises:
+            InputError: the engine has no recipe, or `raw` is something else.
+            MissingExtraError: OpenCV is not installed, and lines are to be drawn.
+        """
+        if self.spec.recipe is None:
+            raise InputError(f"engine {self._name} does not say how its inputs were made; give the input itself")
+        return derive_input(self.spec.recipe, np.asarray(raw), number)
 
     def run(self, image: ArrayLike, *, seed: int | None = None) -> NDArray[np.uint8]:
         """Translate an image of any size. Same image, same seed: same bytes.

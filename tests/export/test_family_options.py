@@ -63,7 +63,7 @@ def test_families_without_engines_are_refused(monkeypatch: pytest.MonkeyPatch) -
 
 def test_help_names_the_families_and_needs_no_torch() -> None:
     script = (
-        "import runpy, sys; sys.argv = ['export', 'onnx', '--help']\n"
+        "import runpy, sys; sys.argv = ['export', 'onnx', '--help-all']\n"
         "try:\n    runpy.run_module('export', run_name='__main__')\n"
         "finally:\n    print('torch' in sys.modules)"
     )

@@ -10,7 +10,7 @@ import torch
 from runtime.commands.console import exit_code
 from runtime.errors import InputError, OutputError
 from tests.paths import ROOT
-from training.commands.console import COMMANDS, LazyCommands
+from training.commands.console import COMMANDS, TrainingCommands
 from training.errors import DivergenceError
 from training.memory import memory_errors
 
@@ -35,7 +35,7 @@ def test_help_needs_no_torch():
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_the_list_says_what_the_command_says(name):
-    group = LazyCommands(name="training")
+    group = TrainingCommands(name="training")
     command = group.get_command(click.Context(click.Command("training")), name)
     text = " ".join((command.help or "").split())
     assert text.startswith(COMMANDS[name].summary)
@@ -45,7 +45,7 @@ def test_the_list_says_what_the_command_says(name):
 def test_no_command_is_missing_from_the_list():
     from training.commands.console import app
 
-    group = LazyCommands(name="training")
+    group = TrainingCommands(name="training")
     for name in COMMANDS:
         group.get_command(None, name)
     made = {command.name or command.callback.__name__ for command in app.registered_commands}

@@ -5,9 +5,9 @@ import pytest
 import torch
 from PIL import Image
 
+from runtime.runners.conditions import CONDITIONS
 from training.class_tables import CITYSCAPES
 from training.data.augmentation import Augmentation
-from training.data.conditions import CONDITIONS
 from training.data.images import read_photo
 from training.data.paired import PairedImages, find_pairs
 from training.errors import DataError

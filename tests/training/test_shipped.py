@@ -9,7 +9,7 @@ from runtime import Inpainter, SketchCompleter, Translator
 from runtime.commands import ASSETS
 from runtime.media.images import read_drawing, read_photo
 from runtime.media.mask_images import read_hole_mask
-from training.data.conditions import CONDITIONS
+from runtime.runners.conditions import CONDITIONS
 from training.data.faces import random_face, render_face
 from training.data.images import resize_photo
 from training.data.joint import sketch_of

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from runtime.errors import InputError
-from training.commands.console import app, console
+from training.commands.console import Verb, app, console
 from training.commands.evaluate import progress_of_items, show
 from training.commands.measures import MeasureOptions
 from training.commands.parameters import options_of, parameter, parameters_of, take, use_parameters
@@ -62,8 +62,8 @@ def add_study(name: str) -> None:
     ]
     use_parameters(command, parameters)
     derive = " --derive grey" if "derive" in {field.name for field in fields(module.Options)} else ""
-    example = f"Example: python -m training ablation {name} --data photos{derive} -o runs/{name}"
-    ablation_app.command(name, help=f"{study.section}. Rows: {', '.join(study.rows)}.\n\n{example}")(command)
+    example = f"Example: pix2rt study ablation {name} --data photos{derive} -o runs/{name}"
+    ablation_app.command(name, help=f"{study.section}. Rows: {', '.join(study.rows)}.\n\n{example}", cls=Verb)(command)
 
 
 for _study in STUDIES:

@@ -41,7 +41,7 @@ def completion_study(
 ) -> None:
     """Tables of a completion's losses and SSIM over steps, N and λ.
 
-    Example: python -m training completion-study runs/faces/checkpoint.safetensors --data faces -o study.md
+    Example: pix2rt study completion runs/faces/checkpoint.safetensors --data faces -o study.md
     """
     from training.data.joint import find_photos
     from training.evaluation.completion_study import markdown, study
@@ -77,7 +77,7 @@ def sketch_study_command(
 ) -> None:
     """How families trained on the same pairs cope with sketches that are clean, sparse or distorted.
 
-    Example: python -m training sketch-study runs/faces/checkpoint.safetensors runs/pix2pix/checkpoint.safetensors
+    Example: pix2rt study sketch runs/faces/checkpoint.safetensors runs/pix2pix/checkpoint.safetensors
     --data faces -o study
     """
     from training.data.joint import find_photos
@@ -107,7 +107,7 @@ def style_study_command(
 ) -> None:
     """How networks cope with sketches of every style.
 
-    Example: python -m training style-study runs/xdog/checkpoint.safetensors runs/fdog/checkpoint.safetensors
+    Example: pix2rt study style runs/xdog/checkpoint.safetensors runs/fdog/checkpoint.safetensors
     --data faces -o study
     """
     from training.evaluation.evidence_study import Study, style_study
@@ -129,7 +129,7 @@ def hint_study_command(
 ) -> None:
     """What hints at the photo do to it, and to how closely the sketch is followed, by their weight.
 
-    Example: python -m training hint-study runs/faces/checkpoint.safetensors --data faces -o study
+    Example: pix2rt study hint runs/faces/checkpoint.safetensors --data faces -o study
     """
     from training.evaluation.evidence_study import Study, hint_study
 

@@ -32,7 +32,7 @@ def scenes(
 ) -> None:
     """Write procedural street scenes (photo, label ids, instance ids) as a data folder.
 
-    Example: python -m training scenes scenes --count 64
+    Example: pix2rt data scenes scenes --count 64
     """
     from training.data.scene_folder import write_scene
 
@@ -54,7 +54,7 @@ def faces(
 ) -> None:
     """Write procedural faces, photos to train a Contextual GAN with.
 
-    Example: python -m training faces faces --count 4000
+    Example: pix2rt data faces faces --count 4000
     """
     from training.data.photo_folder import write_face
 
@@ -73,7 +73,7 @@ def textures(
 ) -> None:
     """Write procedural pictures of materials and of scenes made of them, photos to train inpainting with.
 
-    Example: python -m training textures textures --count 1200
+    Example: pix2rt data textures textures --count 1200
     """
     from training.data.photo_folder import write_texture
 
@@ -93,9 +93,9 @@ def sketches(
 ) -> None:
     """Turn a folder of photos into sketches, grey pictures of their size.
 
-    Example: python -m training sketches photos --style fdog -o sketches
+    Example: pix2rt data sketches photos --style fdog -o sketches
 
-    Example: python -m training sketches faces/train --pairs 64 -o pairs/train
+    Example: pix2rt data sketches faces/train --pairs 64 -o pairs/train
     """
     from training.data.joint import find_photos
     from training.data.photo_folder import write_pair, write_sketch
@@ -123,7 +123,7 @@ def untrained(
 ) -> None:
     """Write a checkpoint with initial weights, to measure an architecture before it is trained.
 
-    Example: python -m training untrained pix2pixhd joint -o city.safetensors
+    Example: pix2rt untrained pix2pixhd joint -o city.safetensors
     """
     if family not in FAMILIES:
         raise InputError(f"unknown family {family!r}; choose one of {', '.join(FAMILIES)}")

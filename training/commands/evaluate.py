@@ -13,7 +13,7 @@ from rich.table import Column, Table
 
 from runtime.errors import InputError
 from training.checkpoint import load_checkpoint
-from training.commands.console import app, console
+from training.commands.console import Verb, app, console
 from training.commands.measures import MeasureOptions
 from training.commands.parameters import parameters_of, settings_of_families, take, use_parameters
 from training.evaluation.evaluate import evaluate, held_out_items, write_report
@@ -37,7 +37,7 @@ class _Common:
 def evaluate_command(**given: Any) -> None:
     """Figures of generated images against real photos.
 
-    Example: python -m training evaluate runs/demo/checkpoint.safetensors --data scenes --split val -o report
+    Example: pix2rt evaluate runs/demo/checkpoint.safetensors --data scenes --split val -o report
     """
     common, chosen = take(_Common, given), take(MeasureOptions, given)
     if common.page and common.output is None:
@@ -59,7 +59,7 @@ def evaluate_command(**given: Any) -> None:
 
 
 use_parameters(evaluate_command, [*parameters_of(_Common), *settings_of_families(), *parameters_of(MeasureOptions)])
-app.command("evaluate")(evaluate_command)
+app.command("evaluate", cls=Verb)(evaluate_command)
 
 
 @contextmanager

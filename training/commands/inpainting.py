@@ -35,7 +35,7 @@ def inpainting_study(
 ) -> None:
     """Compare checkpoints with OpenCV's inpainting, with themselves without patch-swap, and with Image2Feature alone.
 
-    Example: python -m training inpainting-study runs/inpaint/checkpoint.safetensors --data textures -o study
+    Example: pix2rt study inpainting runs/inpaint/checkpoint.safetensors --data textures -o study
     """
     from training.data.holed import HeldOutPhotos
     from training.data.images import find_photos

@@ -10,6 +10,7 @@ import typer
 from runtime.files import require_file
 from training.checkpoint import Checkpoint, sha256_of
 from training.class_tables import CITYSCAPES
+from training.commands.console import REST
 from training.data.augmentation import parse_size
 from training.evaluation.appearance import Appearance, Fidelity
 from training.evaluation.features import FeatureDistance
@@ -19,25 +20,33 @@ from training.evaluation.segmentation import FcnScore, Segmenter
 
 _NORMS = ", ".join(NORMALIZATIONS)
 FeaturesPath = Annotated[
-    Path | None, typer.Option("--features", help="ONNX network of features, for the distances in them")
+    Path | None,
+    typer.Option("--features", help="ONNX network of features, for the distances in them", rich_help_panel=REST),
 ]
-FeaturesNorm = Annotated[str, typer.Option(help=f"what the network of features takes: {_NORMS}")]
-FeaturesSize = Annotated[str, typer.Option(help="HEIGHTxWIDTH it sees; default its own, or the image's")]
+FeaturesNorm = Annotated[str, typer.Option(help=f"what the network of features takes: {_NORMS}", rich_help_panel=REST)]
+FeaturesSize = Annotated[
+    str, typer.Option(help="HEIGHTxWIDTH it sees; default its own, or the image's", rich_help_panel=REST)
+]
 
 
 @dataclass(frozen=True)
 class MeasureOptions:
     """What the user chose to measure; each field is an option of the command line."""
 
-    segmenter: Annotated[Path | None, typer.Option(help="ONNX segmenter, for the FCN-score; data needs label maps")] = (
-        None
-    )
-    segmenter_norm: Annotated[str, typer.Option(help=f"what a segmenter with float input takes: {_NORMS}")] = "imagenet"
+    segmenter: Annotated[
+        Path | None, typer.Option(help="ONNX segmenter, for the FCN-score; data needs label maps", rich_help_panel=REST)
+    ] = None
+    segmenter_norm: Annotated[
+        str, typer.Option(help=f"what a segmenter with float input takes: {_NORMS}", rich_help_panel=REST)
+    ] = "imagenet"
     segmenter_size: Annotated[
-        str, typer.Option(help="HEIGHTxWIDTH the segmenter sees; default its own, or the image's")
+        str, typer.Option(help="HEIGHTxWIDTH the segmenter sees; default its own, or the image's", rich_help_panel=REST)
     ] = ""
     segmenter_classes: Annotated[
-        int | None, typer.Option(min=1, help="classes of a segmenter whose output is ids; default the label maps'")
+        int | None,
+        typer.Option(
+            min=1, help="classes of a segmenter whose output is ids; default the label maps'", rich_help_panel=REST
+        ),
     ] = None
     features: FeaturesPath = None
     features_norm: FeaturesNorm = "imagenet"

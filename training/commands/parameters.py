@@ -2,16 +2,33 @@
 
 import dataclasses
 import inspect
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import Annotated, Any, TypeVar
 
 import typer
 
+from training.commands.console import REST
 from training.networks import FAMILIES
 from training.options import LoopOptions
 from training.system import family_system, makes_images
 
 _Record = TypeVar("_Record")
+
+
+# Options of training that `--help` shows; `--help-all` shows all.
+COMMON = (
+    "data",
+    "init",
+    "epochs",
+    "decay_epochs",
+    "batch_size",
+    "lr",
+    "precision",
+    "derive",
+    "direction",
+    "style",
+    "features",
+)
 
 
 def options_of(kind: type[LoopOptions], without: Collection[str] = ()) -> list[inspect.Parameter]:
@@ -29,9 +46,17 @@ def options_of(kind: type[LoopOptions], without: Collection[str] = ()) -> list[i
         names = f"--{field.name.replace('_', '-')}"
         if field.type is bool:
             names += f"/--no-{field.name.replace('_', '-')}"
-        text = f"{field.metadata['help']} (default: preset's, else {field.default!r})"
-        parameters.append(parameter(field.name, Annotated[kind_of_value | None, typer.Option(names, help=text)], None))
+        panel = None if field.name in COMMON else REST
+        option = typer.Option(names, help=help_of(field), rich_help_panel=panel)
+        parameters.append(parameter(field.name, Annotated[kind_of_value | None, option], None))
     return parameters
+
+
+def help_of(field: dataclasses.Field[Any], preset: Mapping[str, Any] | None = None) -> str:
+    """What `--help` says of an option; with the value that it has in a preset, once one is named."""
+    if preset is None:
+        return f"{field.metadata['help']} (default: preset's, else {field.default!r})"
+    return f"{field.metadata['help']} (default: {preset.get(field.name, field.default)!r})"
 
 
 def settings_of_families() -> list[inspect.Parameter]:
@@ -44,7 +69,10 @@ def settings_of_families() -> list[inspect.Parameter]:
         name: "; ".join(f"{', '.join(families)}: {help}" for help, families in by_help.items())
         for name, by_help in helps.items()
     }
-    return [parameter(name, Annotated[str | None, typer.Option(help=text)], None) for name, text in texts.items()]
+    return [
+        parameter(name, Annotated[str | None, typer.Option(help=text, rich_help_panel=REST)], None)
+        for name, text in texts.items()
+    ]
 
 
 def parameters_of(record: type[Any]) -> list[inspect.Parameter]:

@@ -7,8 +7,8 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from training.commands.console import app, console
-from training.commands.parameters import options_of, parameter, use_parameters
+from training.commands.console import Verb, app, console
+from training.commands.parameters import help_of, options_of, parameter, use_parameters
 from training.networks import FAMILIES
 from training.options import LoopOptions, resolve
 from training.run import create_system, open_run
@@ -46,6 +46,25 @@ def describe(system: System, options: LoopOptions, preset: str) -> None:
     console.print(f"{len(system.dataset)} items; an item: {shapes}")  # type: ignore[arg-type]
 
 
+class FamilyVerb(Verb):
+    """A family's command, whose `--help` shows a preset's own values once the preset is named.
+
+    Attributes:
+        family: it trains.
+    """
+
+    family: str
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        module = family_system(self.family)
+        preset = next((module.PRESETS[word] for word in args if word in module.PRESETS), None)
+        fields = {field.name: field for field in dataclasses.fields(module.Options)}
+        for option in self.params:
+            if option.name in fields:
+                option.help = help_of(fields[option.name], preset)  # type: ignore[attr-defined]
+        return super().parse_args(ctx, args)
+
+
 def add_family(family: str) -> None:
     """A command whose options are the fields of the family's `Options`."""
     module = family_system(family)
@@ -62,8 +81,9 @@ def add_family(family: str) -> None:
         *options_of(module.Options),
     ]
     use_parameters(command, parameters)
-    example = f"Example: python -m training {family} {next(iter(module.PRESETS))} --data scenes -o runs/{family}"
-    app.command(family, help=f"Train {family}. Presets: {presets}.\n\n{example}")(command)
+    example = f"Example: pix2rt train {family} {next(iter(module.PRESETS))} --data scenes -o runs/{family}"
+    verb = type("FamilyVerb", (FamilyVerb,), {"family": family})
+    app.command(family, help=f"Train {family}. Presets: {presets}.\n\n{example}", cls=verb)(command)
 
 
 for _family in FAMILIES:

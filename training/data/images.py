@@ -88,7 +88,8 @@ def _open(path: Path) -> Image.Image:
         image = Image.open(path)
         image.load()
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise DataError(f"{path} cannot be read as an image: {error}; replace or remove it") from error
+        reason = "of no known format" if isinstance(error, UnidentifiedImageError) else str(error)
+        raise DataError(f"{path} cannot be read as an image: {reason}; replace or remove it") from error
     return image
 
 

@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from runtime.runners.conditions import CONDITIONS
 from training.class_tables import CITYSCAPES
 from training.data import Draw
 from training.data.augmentation import Augmentation
-from training.data.conditions import CONDITIONS
 from training.data.images import list_images, read_map, read_photo, require_folder
 from training.data.label_maps import find_samples
 from training.errors import DataError

@@ -124,7 +124,9 @@ def detect_family(
         return "pix2pix"
     raise CheckpointError(
         f"{generator} can be a ResNet of pix2pix with {front.shape[1]} image channels, or a generator of pix2pixHD "
-        "that takes classes; say which with --family pix2pix or --family pix2pixhd, or give the options with --opt"
+        "that takes classes; say which with --family pix2pix or --family pix2pixhd, or give the options with --opt "
+        f"(pix2pixHD also wants to know what its channels are: --label-nc {front.shape[1] - 1} --edges, or --label-nc "
+        f"{front.shape[1]} --no-edges, either of which says --family pix2pixhd, too)"
     )
 
 

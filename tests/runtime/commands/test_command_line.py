@@ -241,7 +241,7 @@ def test_help_has_an_example(command):
     result = run(*command, "--help")
     assert result.exit_code == 0
     assert "Example" in result.output
-    assert f"pix2rt {command[0] if command else 'synthesize'}" in result.output
+    assert f"pix2rt {command[0] if command else 'translate'}" in result.output
 
 
 def test_version():

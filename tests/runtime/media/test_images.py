@@ -159,3 +159,11 @@ def test_pngs_are_written_whole_or_not_at_all(tmp_path):
         write_image(tmp_path / "deep" / "photo.png" / "below_a_file.png", photo)
     with pytest.raises(OutputError, match="is a directory"):
         write_image(tmp_path / "deep", photo)
+
+
+def test_a_message_names_a_file_once(tmp_path):
+    (tmp_path / "bad.png").write_text("hello")
+    with pytest.raises(ImageFileError) as caught:
+        read_label_map(tmp_path / "bad.png", LABELS)
+    assert str(caught.value).count("bad.png") == 1
+    assert "of no known format" in str(caught.value)

@@ -54,7 +54,7 @@ def test_what_is_no_engine(kind):
     with pytest.raises(EngineFormatError, match="expected"):
         runner(open_engine(tiny_engines.baseline(path.with_name("b.onnx"))))
     for wrong in (None, 5, 1.5):
-        with pytest.raises(InputError, match="expected a path, or the bytes"):
+        with pytest.raises(InputError, match="expected a path, a name, or the bytes"):
             runner(wrong)
 
 
@@ -137,3 +137,10 @@ def test_backends(kind):
         runner(path, device="cpu:1")
     with pytest.raises(DeviceError, match="cuda:3"):
         runner(path, device="cuda:3", backend="onnxruntime")
+
+
+def test_a_runner_says_what_it_is(tmp_path):
+    path = tiny_translators.translator(tmp_path / "e.onnx")
+    translator = runtime.Translator(path, device="cpu", backend="onnxruntime")
+    assert repr(translator) == f"<Translator {path}: pix2pix, any size, fp32, onnxruntime on cpu>"
+    assert repr(runtime.Translator(path.read_bytes())).startswith("<Translator of ")
