@@ -1,5 +1,6 @@
 """How content is damaged: bytes, JSON documents, and what lies behind a checksum or in a container."""
 
+import copy
 import io
 import json
 import struct
@@ -138,7 +139,7 @@ def _change_field(rng: Random, container, key) -> None:
     elif choice == 3:
         container[key] = [value]
     else:
-        container[key] = rng.choice(_HOSTILE_VALUES)
+        container[key] = copy.deepcopy(rng.choice(_HOSTILE_VALUES))  # later changes go into it
 
 
 def mutate_png(rng: Random, content: bytes, other: bytes = b"") -> bytes:

@@ -1,5 +1,7 @@
 """Who is let in: hosts, origins, tokens, sizes. Asked of a server that runs."""
 
+import asyncio
+
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
@@ -58,6 +60,19 @@ def test_uploads_end_at_their_limit(tiny_studio):
     status, _, body = request(tiny_studio, "POST", "/api/translate/lines", parts, kind, chunked=True)
     assert status == 413, "also where no header says how much comes"
     assert get(tiny_studio, "/api/engines", **{"content-length": "-1"})[0] in (400, 413)
+
+
+def test_a_length_of_thousands_of_digits_is_refused():
+    """Servers refuse it before; the guard does not lean on that."""
+    sent = []
+
+    async def send(message):
+        sent.append(message)
+
+    headers = [(b"host", b"localhost"), (b"content-length", b"9" * 5000)]
+    scope = {"type": "http", "method": "POST", "path": "/", "query_string": b"", "headers": headers}
+    asyncio.run(Guard(None)(scope, None, send))
+    assert sent[0]["status"] == 413
 
 
 @pytest.mark.parametrize(
