@@ -134,7 +134,7 @@ def _change_field(rng: Random, container, key) -> None:
         container[f"{key}x"] = container.pop(key)
     elif choice == 1:
         container.extend([value] * rng.choice((1, 5, 300)))
-    elif choice == 2 and isinstance(value, int | float) and not isinstance(value, bool):
+    elif choice == 2 and isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300:
         container[key] = value * rng.choice((-1, 2, 1000, 2**20)) + rng.choice((-1, 0, 1, 0.5))
     elif choice == 3:
         container[key] = [value]

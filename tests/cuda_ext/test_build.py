@@ -83,7 +83,7 @@ def test_all_that_changes_ptx_changes_its_name(tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(build, "_OPTIONS", (*build._OPTIONS, "--use_fast_math"))
         names.append(build._key("compute_80"))
-    shutil.copytree(build.SOURCES, tmp_path / "sources")
+    copy_folder(build.SOURCES, tmp_path / "sources")
     with (tmp_path / "sources" / "tile.cuh").open("a") as stream:
         stream.write("\n// changed")
     monkeypatch.setattr(build, "SOURCES", tmp_path / "sources")
