@@ -1,7 +1,10 @@
 """`bench`: figures of every kind of engine, and a comparison in turns."""
 
+import io
 import json
 import math
+import pickle
+import subprocess
 import sys
 from pathlib import Path
 
@@ -16,6 +19,7 @@ from runtime.bench.worker import EngineProcess, peak_memory_mb
 from runtime.commands import bench
 from runtime.engines.onnx_metadata import read_spec
 from runtime.errors import DeviceError
+from tests.paths import ROOT
 from tests.runtime import tiny_engines, tiny_translators
 
 
@@ -223,3 +227,22 @@ def test_each_engine_has_its_backend(tmp_path):
     refused = run(engine, *named, "native", "--runs", 1)
     assert refused.exit_code == 2
     assert "native" in refused.stderr
+
+
+NOISY = """
+import os
+from runtime.bench import worker
+worker._Service.run = lambda self: os.write(1, b"noise of a library") and 1.5
+worker.serve()
+"""
+
+
+def test_what_a_library_prints_is_no_reply():
+    """Replies are pickles on standard output; what others write there goes to standard error."""
+    requests = pickle.dumps(("run", ())) * 2
+    done = subprocess.run(
+        [sys.executable, "-c", NOISY], input=requests, capture_output=True, cwd=ROOT, timeout=120, check=True
+    )
+    replies = io.BytesIO(done.stdout)
+    assert [pickle.load(replies), pickle.load(replies), replies.read()] == [1.5, 1.5, b""]
+    assert done.stderr.count(b"noise of a library") == 2

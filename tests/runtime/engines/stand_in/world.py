@@ -121,7 +121,7 @@ class World:
                 self.violate(f"free of {int(address):#x}, which is no live {kind} memory")
                 raise CudaFailureError(1)
             for stream in self.all_streams():
-                for operation in stream.queue:
+                for operation in tuple(stream.queue):
                     if any(self.owner(a) is memory for a, _ in operation.ranges):
                         self.violate(f"{kind} memory freed while a stream has work on it")
             del self.memory[int(address)]
@@ -171,7 +171,7 @@ class World:
         whole device breaks those of other threads, too. So it was seen on an H100 with a driver for CUDA 13.0.
         """
         mine = False
-        for capture in [stream.capture for stream in self.all_streams() if stream.capture]:
+        for capture in [capture for stream in self.all_streams() if (capture := stream.capture)]:
             is_mine = capture.thread == threading.get_ident()
             mine |= is_mine
             capture.is_broken |= is_mine or of_others
