@@ -193,6 +193,9 @@ def test_generated_maps_fit_the_engine(tmp_path):
         assert label_map.shape == inst_map.shape == scene.size == tiny_engines.SIZE
         assert label_map.max() == 3
         assert inst_map.max() == 4
+        again, other = (generated_input(read_spec(path), noise=noise, seed=seed).arrays["label_map"] for seed in (0, 1))
+        np.testing.assert_array_equal(again, label_map)
+        assert not np.array_equal(other, label_map), "another seed, another map"
 
 
 def test_a_folder_called_runtime_where_the_user_works(tmp_path, monkeypatch):
