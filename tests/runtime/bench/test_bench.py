@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 from runtime import __main__
 from runtime.bench.inputs import generated_input, resize_nearest
+from runtime.bench.measure import measure
 from runtime.bench.worker import EngineProcess, peak_memory_mb
 from runtime.commands import bench
 from runtime.engines.onnx_metadata import read_spec
@@ -249,3 +250,13 @@ def test_what_a_library_prints_is_no_reply():
     replies = io.BytesIO(done.stdout)
     assert [pickle.load(replies), pickle.load(replies), replies.read()] == [1.5, 1.5, b""]
     assert done.stderr.count(b"noise of a library") == 2
+
+
+def test_the_first_call_is_never_measured(tmp_path):
+    path = tiny_engines.synthesizer(tmp_path / "plain.onnx")
+    turns = []
+    scene = generated_input(read_spec(path), noise=False)
+    report = measure([path], scene, 2, 0, device="cpu", threads=1, progress=lambda: turns.append(1))
+    (engine,) = report["engines"]
+    assert (len(turns), len(engine["times_ms"])) == (3, 2)
+    assert engine["first_call_ms"] not in engine["times_ms"]
