@@ -1,13 +1,14 @@
 """Who is let in: hosts, origins, tokens, sizes. Asked of a server that runs."""
 
 import asyncio
+import contextlib
 
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
-from runtime.errors import InputError
-from runtime.server.guard import Guard
+from runtime.errors import DeviceError, InputError
+from runtime.server.guard import Guard, TooLargeError
 from runtime.server.serve import listen
 from tests.runtime import tiny_translators
 from tests.runtime.requests import error_of, get, request
@@ -60,6 +61,34 @@ def test_uploads_end_at_their_limit(tiny_studio):
     status, _, body = request(tiny_studio, "POST", "/api/translate/lines", parts, kind, chunked=True)
     assert status == 413, "also where no header says how much comes"
     assert get(tiny_studio, "/api/engines", **{"content-length": "-1"})[0] in (400, 413)
+
+
+@pytest.mark.parametrize("sizes", [(10,), (4, 6), (11,), (4, 7)])
+def test_the_limit_itself_is_let_through(sizes):
+    async def app(scope, receive, send):
+        for _ in sizes:
+            await receive()
+
+    parts = iter(sizes)
+
+    async def receive():
+        return {"type": "http.request", "body": bytes(next(parts))}
+
+    scope = {"type": "http", "method": "POST", "path": "/", "headers": [(b"host", b"localhost")]}
+    answer = Guard(app, max_upload=10)(scope, receive, None)
+    if sum(sizes) == 10:
+        asyncio.run(answer)
+        return
+    with pytest.raises(TooLargeError):
+        asyncio.run(answer)
+
+
+def test_beyond_the_last_port_none_is_tried():
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(DeviceError):  # somebody else may have it
+            stack.enter_context(contextlib.closing(listen("127.0.0.1", 65535)))
+        with pytest.raises(DeviceError, match="are taken"):
+            listen("127.0.0.1", 65535)
 
 
 def test_a_length_of_thousands_of_digits_is_refused():
