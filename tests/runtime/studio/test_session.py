@@ -5,10 +5,12 @@ import asyncio
 import numpy as np
 import pytest
 
+from runtime import Editor, Synthesizer
 from runtime.errors import InputError
 from runtime.runners.strokes import Box
 from runtime.studio import session as sessions
 from runtime.studio.session import Listener, Photo, SceneSession, Sessions
+from tests.runtime import tiny_engines
 
 
 class Worker:
@@ -74,3 +76,22 @@ def test_a_slow_page_gets_all_that_changed_and_the_newest_photo():
     assert listener.photo is photos[1]
     assert [one["type"] for one in listener.messages] == ["state", "done"]
     assert listener.wakes.is_set()
+
+
+def test_a_draft_leaves_out_what_it_is_too_coarse_for(tmp_path):
+    """An object between the pixels of a draft has a style all the same, which the draft's map does not know."""
+    path = tiny_engines.synthesizer(tmp_path / "e.onnx", styles=True, size=None)
+    thin, wide = np.zeros((2, 16, 32), bool)
+    thin[4:8, 5], wide[4:8, 10:20] = True, True
+    with Synthesizer(path) as synthesizer:
+        editor = Editor(synthesizer)
+        for number, mask in enumerate((thin, wide)):
+            editor.restyle(editor.add_object("car", mask), number)
+        worker = Worker()
+        worker.runner = synthesizer
+        session = SceneSession(worker, editor)
+        session.use_draft(2)
+        _, draft = session._render_newest(True)
+        _, photo = session._render_newest(False)
+    assert (draft.shape, photo.shape) == ((8, 16, 3), (16, 32, 3))
+    np.testing.assert_array_equal(draft[3, 6, ::2], photo[6, 12, ::2])  # class and style; green counts the instances
