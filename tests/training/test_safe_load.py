@@ -85,6 +85,7 @@ def test_styles_written_by_python_2(tmp_path):
 
 @needs_golden
 def test_golden_styles_equal_numpys():
+    pytest.importorskip("numpy._core", reason="the file is a pickle of numpy 2, which this numpy does not read")
     path = GOLDEN / "pix2pixhd_local_features" / "features_clustered_010.npy"
     reference = np.load(path, allow_pickle=True).item()
     loaded = load_pickled_dict(path)
