@@ -180,7 +180,7 @@ def test_as_many_instances_as_the_engine_takes(engines):
 
 def test_a_batch_of_maps_with_different_numbers_of_instances(tmp_path):
     """Where the number is open, the largest of the batch decides."""
-    path = tiny_engines.synthesizer(tmp_path / "e.onnx", styles=True, batch="N")
+    path = tiny_engines.synthesizer(tmp_path / "e.onnx", styles=True, batch=3)
     labels, ids = np.full((3, HEIGHT, WIDTH), 2, np.uint8), np.zeros((3, HEIGHT, WIDTH), np.int32)
     ids[1], ids[2, :3] = np.arange(HEIGHT * WIDTH).reshape(HEIGHT, WIDTH) % 7, 4
     with Synthesizer(path) as synthesizer:

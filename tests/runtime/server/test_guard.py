@@ -18,7 +18,8 @@ from tests.runtime.running import running_studio
 def test_a_page_may_load_from_nowhere_else(tiny_studio):
     status, headers, body = get(tiny_studio, "/")
     assert status == 200
-    assert "default-src 'self'" in headers["content-security-policy"]
+    policy = headers["content-security-policy"].split("; ")
+    assert {"default-src 'self'", "base-uri 'none'", "form-action 'none'", "frame-ancestors 'none'"} <= set(policy)
     assert headers["x-content-type-options"] == "nosniff"
     assert b"http" not in body.replace(b"http-equiv", b"").replace(b"http://www.w3.org", b"")
 
