@@ -17,6 +17,7 @@ from tests.runtime import tiny_translators
 from tests.runtime.media.clips import SIZE, add_sound, av, frame, read_clip, sound_of, times_of, write_clip
 from tests.runtime.tiny_translators import expected
 
+VideoReader = pytest.importorskip("runtime.media.video_reader", reason="PyAV is not installed").VideoReader
 FRAMES = [frame(i) for i in range(10)]
 UNEVEN = [0, 100, 200, 210, 400, 433, 466, 900, 1000, 2000]  # thousandths of a second
 
@@ -248,3 +249,14 @@ def test_an_encrypted_or_empty_track_is_no_crash(tmp_path, engine):
     )
     assert result.exit_code == 2
     assert "empty.mp4 is corrupt, empty, without frames" in result.stderr
+
+
+@pytest.mark.parametrize("suffix", [".avi", ".mkv"])
+def test_a_file_that_lacks_its_last_byte_is_shorter_than_it_says(tmp_path, suffix):
+    clip = tmp_path / f"clip{suffix}"
+    write_clip(clip, FRAMES, codec="mjpeg", pixels="yuvj420p")
+    for content, is_damaged in ((clip.read_bytes(), False), (clip.read_bytes()[:-1], True)):
+        clip.write_bytes(content)
+        reader = VideoReader(clip)
+        assert reader.is_damaged == is_damaged
+        reader.close()

@@ -43,6 +43,13 @@ def test_another_origin_is_refused(tiny_studio, origin):
     assert origin in error_of((status, body))
 
 
+def test_its_own_origin_is_let_through_behind_tls_too(tiny_studio):
+    """A proxy that ends TLS in front of it leaves the page's address as it was."""
+    for scheme in ("http", "https"):
+        origin = f"{scheme}://127.0.0.1:{tiny_studio.port}"
+        assert get(tiny_studio, "/api/engines", Origin=origin)[0] == 200
+
+
 def test_a_foreign_page_gets_no_websocket(tiny_studio):
     url = f"ws://127.0.0.1:{tiny_studio.port}/ws/scene/scene"
     with pytest.raises((InvalidStatus, ConnectionClosed)), connect(url, origin="http://evil.example") as opened:

@@ -1,6 +1,8 @@
 """Sessions without a server: what is forgotten, which photo stays, what a slow page is told."""
 
 import asyncio
+import json
+import struct
 
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ import pytest
 from runtime import Editor, Synthesizer
 from runtime.errors import InputError
 from runtime.runners.strokes import Box
+from runtime.studio import scene
 from runtime.studio import session as sessions
 from runtime.studio.session import Listener, Photo, SceneSession, Sessions
 from tests.runtime import tiny_engines
@@ -95,3 +98,17 @@ def test_a_draft_leaves_out_what_it_is_too_coarse_for(tmp_path):
         _, photo = session._render_newest(False)
     assert (draft.shape, photo.shape) == ((8, 16, 3), (16, 32, 3))
     np.testing.assert_array_equal(draft[3, 6, ::2], photo[6, 12, ::2])  # class and style; green counts the instances
+
+
+def test_what_pages_are_sent_is_what_browsers_take():
+    """A canvas wants opaque RGBA, and typed arrays want numbers that begin at a multiple of four bytes."""
+    image = np.arange(24, dtype=np.uint8).reshape(2, 4, 3)
+    pixels = np.frombuffer(scene._rgba(image), np.uint8).reshape(2, 4, 4)
+    np.testing.assert_array_equal(pixels[..., :3], image)
+    assert (pixels[..., 3] == 255).all()
+    for text in ("", "a", "ab", "abc", "abcd"):
+        frame = scene._frame({"type": text}, b"payload")
+        (length,) = struct.unpack("<I", frame[:4])
+        assert length % 4 == 0
+        assert json.loads(frame[4 : 4 + length]) == {"type": text}
+        assert frame[4 + length :] == b"payload"
