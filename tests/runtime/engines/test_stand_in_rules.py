@@ -228,7 +228,7 @@ def test_14_views_of_buffers_are_recognised(world):
 
 def test_looking_up_while_other_threads_allocate(world):
     """The stand-in's own books: a thread's call must not break because another one allocates."""
-    block, ended = ok(cuda.cudaMalloc(256)), threading.Event()
+    blocks, ended = [ok(cuda.cudaMalloc(256)) for _ in range(20)], threading.Event()
 
     def come_and_go():
         while not ended.is_set():
@@ -241,9 +241,9 @@ def test_looking_up_while_other_threads_allocate(world):
     other.start()
     try:
         for _ in range(3000):
-            assert world.owner(block).address == block
+            assert world.owner(1) is None, "looks at every block"
             assert world.all_streams() == []
-            assert world.allocated("device") in (256, 512)
+            assert world.allocated("device") // 256 - len(blocks) in (0, 1)
     finally:
         ended.set()
         other.join()
