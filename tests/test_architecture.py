@@ -270,7 +270,7 @@ def test_nothing_else_at_the_top():
     if not (ROOT / ".git").exists() or not shutil.which("git"):
         pytest.skip("not a git checkout")
     listed = subprocess.run(
-        ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60
+        ["git", "ls-files"], cwd=ROOT, capture_output=True, encoding="utf-8", errors="replace", check=True, timeout=60
     ).stdout
     top = {name.split("/")[0] for name in listed.splitlines()}
     if not top:
@@ -301,7 +301,9 @@ def test_every_module_imports_by_itself():
     """A fresh copy of our packages for each, so that no module leans on what another one imported before it."""
     modules = [module_name(path) for path in source_files(*PACKAGES)]
     command = [sys.executable, "-c", ONE_BY_ONE, json.dumps([PACKAGES, modules])]
-    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
+    result = subprocess.run(
+        command, cwd=ROOT, capture_output=True, encoding="utf-8", errors="replace", timeout=300, check=False
+    )
     assert result.returncode == 0, result.stderr
     failures = json.loads(result.stdout.splitlines()[-1])
     assert {
@@ -325,7 +327,13 @@ print(sorted({name.split(".")[0] for name in sys.modules} & {"torch", "onnx", "P
 def test_runtime_imports_with_numpy_alone():
     """Nothing but numpy and onnxruntime can be found, and onnxruntime is not loaded before an engine is."""
     result = subprocess.run(
-        [sys.executable, "-c", LEAN], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
+        [sys.executable, "-c", LEAN],
+        cwd=ROOT,
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
+        timeout=120,
+        check=False,
     )
     assert result.returncode == 0, result.stderr
     assert result.stdout.strip() == "[]"

@@ -20,14 +20,23 @@ def tracked() -> list[str]:
     if not (ROOT / ".git").exists() or not shutil.which("git"):
         pytest.skip("not a git checkout")
     line = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    listed = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, check=True, timeout=60).stdout
+    listed = subprocess.run(
+        line, cwd=ROOT, capture_output=True, encoding="utf-8", errors="replace", check=True, timeout=60
+    ).stdout
     return sorted(name for name in listed.split("\0") if name and (ROOT / name).is_file())
 
 
 def run(*line: str, cwd: Path) -> str:
     environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTEST_ADDOPTS")}
     result = subprocess.run(
-        [sys.executable, *line], cwd=cwd, env=environment, capture_output=True, text=True, timeout=400, check=False
+        [sys.executable, *line],
+        cwd=cwd,
+        env=environment,
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
+        timeout=400,
+        check=False,
     )
     assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
     return result.stdout

@@ -21,6 +21,7 @@ _CONSTANTS = {
 _VALUES = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
 _TUPLES = {"EMPTY_TUPLE": 0, "TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
 _ARRAY_MODULES = ("numpy.core.multiarray", "numpy._core.multiarray")  # before and since numpy 2
+_COPIES = 4  # of the file's bytes: protocol 2 spells them as text, which becomes bytes, which become an array
 _MARK = object()
 
 
@@ -61,7 +62,7 @@ def read_pickled_arrays(payload: bytes) -> object:
     Raises:
         ValueError: anything else is inside, or the pickle is damaged.
     """
-    machine = _Machine()
+    machine = _Machine(_COPIES * len(payload))
     try:
         for opcode, argument, _ in pickletools.genops(payload):
             if opcode.name == "STOP":
@@ -81,7 +82,10 @@ def _finished(value: Any) -> object:
 
 
 class _Machine:
-    def __init__(self) -> None:
+    """Runs opcodes. What it makes takes up to `room` bytes: a pickle may name the same bytes over and over."""
+
+    def __init__(self, room: int) -> None:
+        self.room = room
         self.stack: list[Any] = []
         self.memo: dict[int, Any] = {}
 
@@ -172,7 +176,7 @@ class _Machine:
 
     def _reduce(self, _: None) -> None:
         arguments, function = self.pop(), self.pop()
-        self.stack.append(_call(_checked(function, _Name), _checked(arguments, tuple)))
+        self.stack.append(self._kept(_call(_checked(function, _Name), _checked(arguments, tuple))))
 
     def _build(self, _: None) -> None:
         state, target = self.pop(), self.stack[-1]
@@ -182,7 +186,15 @@ class _Machine:
                 raise ValueError("it holds an array of records")
         else:
             _, shape, dtype, is_fortran, data = state
-            _checked(target, _Array).value = _array(shape, _checked(dtype, _DType), is_fortran, data)
+            made = _array(shape, _checked(dtype, _DType), is_fortran, data)
+            _checked(target, _Array).value = self._kept(made)
+
+    def _kept(self, value: Any) -> Any:
+        """`value`, counted."""
+        self.room -= len(value) if isinstance(value, bytes) else int(getattr(value, "nbytes", 0))
+        if self.room < 0:
+            raise ValueError("its arrays are larger than the file")
+        return value
 
 
 def _checked(value: Any, expected: Any) -> Any:

@@ -1,6 +1,7 @@
 """Label maps in, photos out."""
 
 import json
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -124,4 +125,4 @@ def _styles_option(text: str | None) -> Styles | None:
         raise StyleError(f'{source} is not JSON ({error}); write it like {{"car": 2, "26001": 0}}') from error
     if not isinstance(document, dict):
         raise StyleError(f'{source} is no JSON object; write it like {{"car": 2, "26001": 0}}')
-    return {int(key) if key.isascii() and key.isdecimal() else key: value for key, value in document.items()}
+    return {int(key) if re.fullmatch(r"[0-9]{1,10}", key) else key: value for key, value in document.items()}

@@ -105,7 +105,7 @@ class VideoReader:
         """Every frame, turned upright.
 
         Raises:
-            ImageFileError: their size changes.
+            ImageFileError: their size changes, or FFmpeg does not convert their colours.
         """
         size = (self._first.height, self._first.width)
         step = 1 / (self.fps or USUAL_FPS)
@@ -119,7 +119,16 @@ class VideoReader:
                 )
             time = last + step if frame.pts is None else frame.pts * self.time_base - start
             last = time if time > last else last + step  # what runs backwards cannot be written
-            yield Frame(_pixels(frame, input_nc), last, (frame.duration or 0) * self.time_base)
+            yield Frame(self._pixels(frame, input_nc), last, (frame.duration or 0) * self.time_base)
+
+    def _pixels(self, frame: VideoFrame, input_nc: int) -> NDArray[np.uint8]:
+        try:
+            return _pixels(frame, input_nc)
+        except av.FFmpegError as error:
+            raise ImageFileError(
+                f"video {self._path} has colours that FFmpeg does not convert (space {frame.colorspace}: {error}); "
+                "convert it to BT.709"
+            ) from error
 
     def _all(self) -> Iterator[VideoFrame]:
         yield self._first

@@ -1,7 +1,10 @@
 """The file of an editing session: one .npz of numbers and a JSON document, nothing pickled, every field checked."""
 
 import json
+import lzma
 import os
+import struct
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Sequence
@@ -33,7 +36,11 @@ _MOST_FEATURES = 4096
 _HEADER = 4096  # bytes of a .npy member beside its numbers, and more than enough
 # Members and the most bytes each may unpack to: a small archive may claim anything.
 _MEMBERS = {"label_map": 2**28, "inst_map": 2**30, "history": 2**31, "document": 2**26}
-_DAMAGED = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error, MemoryError, NotImplementedError)
+# What zipfile and numpy raise for damaged archives and headers.
+_DAMAGED = (
+    *(OSError, ValueError, LookupError, TypeError, SyntaxError, EOFError, OverflowError, MemoryError, RuntimeError),
+    *(tokenize.TokenError, struct.error, zipfile.BadZipFile, zlib.error, lzma.LZMAError),
+)
 
 
 @dataclass(frozen=True)
@@ -141,6 +148,8 @@ def _read_arrays(file: Path | BinaryIO) -> dict[str, NDArray[Any]]:
         ("history", "u1", 1),
         ("document", "u1", 1),
     ):
+        if not isinstance(arrays[name], np.ndarray):  # numpy gives the bytes of what is no .npy member
+            raise ValueError(f"its {name} is no array")
         if arrays[name].dtype != np.dtype(dtype) or arrays[name].ndim != ndim:
             raise ValueError(f"its {name} is {arrays[name].dtype} {list(arrays[name].shape)}")
     return arrays

@@ -15,6 +15,7 @@ from runtime.errors import InputError
 COOKIE = "pix2rt_token"
 MAX_UPLOAD = 64 * 2**20  # bytes of one request
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
+_MOST_DIGITS = 20  # of a length: Python refuses to read thousands
 _REFUSED = 1008  # of a WebSocket: policy violation
 _HEADERS = {
     # Nothing is loaded from, and nothing is sent to, any other host.
@@ -78,7 +79,7 @@ class Guard:
         if self.token and not self._knows_token(headers, _query_token(scope)):
             return 401, "the token is missing or wrong; open the address that the server printed"
         length = headers.get("content-length", "0")
-        if not length.isdecimal() or int(length) > self.max_upload:
+        if not length.isdecimal() or len(length) > _MOST_DIGITS or int(length) > self.max_upload:
             return 413, _too_large(self.max_upload)
         return None
 

@@ -48,7 +48,8 @@ def _duplicate(editor: Editor, message: Document) -> int:
 
 
 def _restyle(editor: Editor, message: Document) -> None:
-    target = _id(message) if "instance" in message.fields else editor.synthesizer.labels.names[_class(message)]
+    names = editor.synthesizer.labels.names
+    target = _id(message) if "instance" in message.fields else names[message.integer("class", 0, len(names) - 1)]
     editor.restyle(target, message.integer("style", 0, _HIGHEST_ID))
 
 

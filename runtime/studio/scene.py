@@ -79,7 +79,7 @@ async def _receive(socket: WebSocket, session: SceneSession, listener: Listener)
     while True:
         text = await socket.receive_text()
         try:
-            message = _parsed(text)
+            message = parse_message(text)
             if message.get("op") == "swatches":
                 if drawing:
                     drawing.cancel()
@@ -94,7 +94,8 @@ async def _receive(socket: WebSocket, session: SceneSession, listener: Listener)
             listener.tell(message={"type": "error", "message": str(error)})
 
 
-def _parsed(text: str) -> dict[str, Any]:
+def parse_message(text: str) -> dict[str, Any]:
+    """The object that a page sent; raises InputError where it is none."""
     try:
         message = json.loads(text)
     except (ValueError, RecursionError) as error:

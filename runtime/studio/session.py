@@ -192,7 +192,8 @@ class SceneSession:
     def use_draft(self, step: Any) -> None:
         """Render every `step`-th pixel only, for an engine of any size."""
         spec = self.worker.runner.spec
-        sides = [-(-side // step) for side in self._editor.size] if step in (1, 2, 4) else [0]
+        is_step = isinstance(step, int) and step in (1, 2, 4)
+        sides = [-(-side // step) for side in self._editor.size] if is_step else [0]
         if spec.size or any(side % spec.size_multiple or side < spec.smallest_side for side in sides):
             raise InputError("this engine renders scenes of this size at full size only")
         self.draft = step

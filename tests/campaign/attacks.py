@@ -1,9 +1,11 @@
 """Where each kind of file is damaged: mostly behind what guards it, so that what comes after is reached."""
 
+import io
 import zipfile
 from pathlib import Path
 from random import Random
 
+import numpy as np
 import onnx
 
 from tests.campaign.mutations import (
@@ -46,6 +48,25 @@ def on_metadata(key: str, rng: Random, path: Path, other: bytes) -> bytes:
         if entry.key == key:
             entry.value = mutate_json(rng, entry.value).encode("utf-8", "replace").decode()
     return model.SerializeToString()
+
+
+def on_json(rng: Random, path: Path, other: bytes) -> bytes:
+    return mutate_json(rng, path.read_text()).encode("utf-8", "replace")
+
+
+def on_session(rng: Random, path: Path, other: bytes) -> bytes:
+    """The archive, or a member of it, or the JSON document inside the smallest."""
+    if rng.random() < _ANYWHERE:
+        return mutate_bytes(rng, path.read_bytes(), other)
+    if rng.random() < _ANYWHERE:
+        return mutate_zip(rng, path.read_bytes(), other)
+    with np.load(path) as archive:
+        members = dict(archive)
+    text = mutate_json(rng, members["document"].tobytes().decode())
+    members["document"] = np.frombuffer(text.encode("utf-8", "replace"), np.uint8)
+    stream = io.BytesIO()
+    np.savez(stream, **members)
+    return stream.getvalue()
 
 
 def on_image(rng: Random, path: Path, other: bytes) -> bytes:

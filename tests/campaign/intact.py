@@ -1,11 +1,13 @@
 """The intact files that a campaign starts from, small, of every kind that is read."""
 
+import json
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageCms
 
+from runtime import Editor, Synthesizer
 from tests.runtime import tiny_completers, tiny_engines, tiny_inpainters, tiny_programs, tiny_translators
 
 _SIZE = (9, 14)
@@ -113,3 +115,44 @@ def styles(folder: Path) -> None:
     rng = np.random.default_rng(0)
     centres = {class_id: rng.random((count, 3)).astype(np.float32) for class_id, count in ((0, 2), (7, 5), (26, 1))}
     np.save(folder / "styles.npy", np.array(centres, dtype=object))
+
+
+def sessions(folder: Path) -> None:
+    """With objects, styles, and a history to both sides."""
+    path = tiny_engines.synthesizer(folder.parent / "of_sessions.onnx", styles=True)
+    mask = np.zeros(tiny_engines.SIZE, np.bool_)
+    mask[9:12, 4:10] = True
+    with Synthesizer(path, "cpu", threads=1) as synthesizer:
+        editor = Editor(synthesizer, seed=3)
+        editor.save(folder / "empty.npz")
+        car = editor.add_object("car", mask)
+        editor.restyle(car, 1)
+        editor.restyle("car", 2)
+        editor.undo()
+        editor.save(folder / "edited.npz")
+
+
+def messages(folder: Path) -> None:
+    """One of each operation that a page asks for."""
+    square = {"kind": "rectangle", "points": [[4, 9], [9, 11]]}
+    stroke = {"kind": "line", "points": [[2, 3], [20.5, 9]], "radius": 1.5}
+    corner = {"kind": "polygon", "points": [[0, 0], [20, 0], [0, 11]]}
+    for number, message in enumerate(
+        (
+            {"op": "paint", "class": 2, "instance": "new", "shape": square},
+            {"op": "paint", "class": 2, "instance": 2000, "shape": stroke},
+            {"op": "paint", "class": 1, "shape": corner},
+            {"op": "erase", "shape": square},
+            {"op": "fill", "point": [0, 0], "class": 1},
+            {"op": "relabel", "instance": 2000, "class": 3},
+            {"op": "remove", "instance": 2000},
+            {"op": "move", "instance": 2000, "dx": 3, "dy": -2},
+            {"op": "duplicate", "instance": 2000, "dx": 8, "dy": 0},
+            {"op": "restyle", "instance": 2000, "style": 1},
+            {"op": "restyle", "class": 2, "style": 2},
+            {"op": "shuffle", "seed": 4},
+            {"op": "undo"},
+            {"op": "redo"},
+        )
+    ):
+        (folder / f"{number}.json").write_text(json.dumps(message))

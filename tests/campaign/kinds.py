@@ -50,10 +50,13 @@ KINDS = {
         Kind("images", intact.images, readers.read_images, attacks.on_image),
         Kind("masks", intact.images, readers.read_masks, attacks.on_image),
         Kind("arrays", intact.arrays, readers.read_array),
+        Kind("sessions", intact.sessions, readers.read_session, attacks.on_session),
+        Kind("messages", intact.messages, readers.do_message, attacks.on_json, ("starlette",)),
         Kind("videos", intact.videos, readers.read_video, needs=("av",)),
         Kind(
             "checkpoints", intact.checkpoints, readers.read_checkpoint, attacks.on_checkpoint, ("torch", "safetensors")
         ),
+        Kind("training_images", intact.images, readers.read_training_image, attacks.on_image, ("torch", "cv2")),
         Kind("styles", intact.styles, readers.read_style_bank, needs=("torch",)),
     )
 }

@@ -1,5 +1,6 @@
 """How content is damaged: bytes, JSON documents, and what lies behind a checksum or in a container."""
 
+import copy
 import io
 import json
 import struct
@@ -133,12 +134,12 @@ def _change_field(rng: Random, container, key) -> None:
         container[f"{key}x"] = container.pop(key)
     elif choice == 1:
         container.extend([value] * rng.choice((1, 5, 300)))
-    elif choice == 2 and isinstance(value, int | float) and not isinstance(value, bool):
+    elif choice == 2 and isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300:
         container[key] = value * rng.choice((-1, 2, 1000, 2**20)) + rng.choice((-1, 0, 1, 0.5))
     elif choice == 3:
         container[key] = [value]
     else:
-        container[key] = rng.choice(_HOSTILE_VALUES)
+        container[key] = copy.deepcopy(rng.choice(_HOSTILE_VALUES))  # later changes go into it
 
 
 def mutate_png(rng: Random, content: bytes, other: bytes = b"") -> bytes:

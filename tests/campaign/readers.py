@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from runtime import Inpainter, SketchCompleter, StyleEncoder, Synthesizer, Translator
+from runtime import Editor, Inpainter, SketchCompleter, StyleEncoder, Synthesizer, Translator
 from runtime.engines.engine import open_engine
 from runtime.engines.onnx_metadata import read_spec
 from runtime.engines.program import read_program
@@ -106,6 +106,41 @@ def read_video(path: Path, folder: Path) -> object:
 @cache
 def _translator(folder: Path) -> Translator:
     return Translator(tiny_translators.translator(folder / "translator.onnx"), "cpu", threads=1)
+
+
+def read_session(path: Path, folder: Path) -> object:
+    """Opened, rendered, and gone through from the first change to the last."""
+    editor = Editor.open(path, _synthesizer(folder))
+    while editor.undo():
+        pass
+    while editor.redo():
+        pass
+    return editor.render()
+
+
+def do_message(path: Path, folder: Path) -> object:
+    """A page's message to a scene with an object that has a style."""
+    from runtime.studio.operations import apply
+    from runtime.studio.scene import parse_message
+
+    mask = np.zeros(tiny_engines.SIZE, np.bool_)
+    mask[9:12, 4:10] = True
+    editor = Editor(_synthesizer(folder))
+    editor.add_object("car", mask)
+    result = apply(editor, parse_message(path.read_text("utf-8")))
+    return result, editor.scene()
+
+
+@cache
+def _synthesizer(folder: Path) -> Synthesizer:
+    return Synthesizer(tiny_engines.synthesizer(folder / "synthesizer.onnx", styles=True), "cpu", threads=1)
+
+
+def read_training_image(path: Path, folder: Path) -> object:
+    """As a photo, a map of ids, and a map in colours."""
+    from training.data.images import read_map, read_photo
+
+    return _each(lambda: read_photo(path), lambda: read_map(path), lambda: read_map(path, tiny_engines.LABELS))
 
 
 def read_checkpoint(path: Path, folder: Path) -> object:

@@ -83,7 +83,7 @@ def test_all_that_changes_ptx_changes_its_name(tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(build, "_OPTIONS", (*build._OPTIONS, "--use_fast_math"))
         names.append(build._key("compute_80"))
-    shutil.copytree(build.SOURCES, tmp_path / "sources")
+    copy_folder(build.SOURCES, tmp_path / "sources")
     with (tmp_path / "sources" / "tile.cuh").open("a") as stream:
         stream.write("\n// changed")
     monkeypatch.setattr(build, "SOURCES", tmp_path / "sources")
@@ -126,7 +126,7 @@ def test_nvcc_compiles_to_machine_code(tmp_path):
         pytest.skip("no nvcc; runs where the CUDA toolkit is")
     command = ["nvcc", "-std=c++17", "-arch=sm_80", "-cubin", "-Xptxas=-v,-warn-spills", "-Werror=all-warnings"]
     command += ["-o", str(tmp_path / "k.cubin"), str(build.SOURCES / "patch_swap.cu")]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    result = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace", timeout=300, check=False)
     assert result.returncode == 0, result.stderr
     assert set(re.findall(r"Compiling entry function '(\w+)'", result.stderr)) == ENTRIES
     assert set(re.findall(r"(\d+) bytes spill", result.stderr)) == {"0"}

@@ -16,7 +16,9 @@ from tests.tolerances import PATCH_SWAP
 
 def cuda_ext(*arguments, expect=0):
     command = [sys.executable, "-m", "cuda_ext", *map(str, arguments)]
-    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
+    result = subprocess.run(
+        command, cwd=ROOT, capture_output=True, encoding="utf-8", errors="replace", timeout=300, check=False
+    )
     assert result.returncode == expect, result.stderr
     assert "Traceback" not in result.stderr
     return result

@@ -15,7 +15,9 @@ from training.checkpoint import load_checkpoint
 
 def export(*arguments: object) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "export", *map(str, arguments)]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=300)
+    return subprocess.run(
+        command, cwd=ROOT, capture_output=True, encoding="utf-8", errors="replace", check=False, timeout=300
+    )
 
 
 @pytest.mark.parametrize("command", ["import", "onnx", "engine", "validate", "report"])

@@ -68,7 +68,9 @@ def test_help_names_the_families_and_needs_no_torch() -> None:
         "finally:\n    print('torch' in sys.modules)"
     )
     line = [sys.executable, "-c", script]
-    result = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    result = subprocess.run(
+        line, cwd=ROOT, capture_output=True, encoding="utf-8", errors="replace", timeout=60, check=False
+    )
     assert result.returncode == 0, result.stderr
     assert result.stdout.splitlines()[-1] == "False"
     for words in ("--stochastic", "--scales", "--style-transfer", "inpainting: repaint", "pix2pix: dropout"):

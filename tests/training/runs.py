@@ -53,4 +53,6 @@ def losses(folder: Path) -> list[dict[str, float]]:
 def command(*words: str | Path, timeout: float = 120) -> subprocess.CompletedProcess[str]:
     """`python -m training …` in a process of its own."""
     line = [sys.executable, "-m", "training", *map(str, words)]
-    return subprocess.run(line, env=ENVIRONMENT, capture_output=True, text=True, timeout=timeout, check=False)
+    return subprocess.run(
+        line, env=ENVIRONMENT, capture_output=True, encoding="utf-8", errors="replace", timeout=timeout, check=False
+    )

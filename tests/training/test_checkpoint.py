@@ -214,7 +214,13 @@ except CheckpointError as error:
 def test_an_architecture_of_terabytes_is_compared_before_it_is_allocated():
     """Each number is within its limit, and a file of a few kilobytes can name them."""
     result = subprocess.run(
-        [sys.executable, "-c", HUGE], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
+        [sys.executable, "-c", HUGE],
+        cwd=ROOT,
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
+        timeout=120,
+        check=False,
     )
     assert result.returncode == 0, result.stderr
     assert "missing trunk.1.weight" in result.stdout

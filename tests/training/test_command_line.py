@@ -27,7 +27,9 @@ finally:
 
 def test_help_needs_no_torch():
     line = [sys.executable, "-c", HELP]
-    result = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    result = subprocess.run(
+        line, cwd=ROOT, capture_output=True, encoding="utf-8", errors="replace", timeout=60, check=False
+    )
     assert result.returncode == 0, result.stderr
     assert result.stdout.splitlines()[-1] == "[]"
     assert all(name in result.stdout for name in COMMANDS)

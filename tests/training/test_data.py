@@ -1,5 +1,7 @@
 """Data folders: matching, reading, augmentation, order, and what is wrong with a folder is said."""
 
+import zlib
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -9,7 +11,7 @@ from tests.training.runs import scene_data
 from training.class_tables import CITYSCAPES
 from training.data import ResumableBatches, steps_per_epoch
 from training.data.augmentation import Augmentation, parse_size
-from training.data.images import read_map, resize_map, resize_photo
+from training.data.images import read_map, read_photo, resize_map, resize_photo
 from training.data.label_maps import LabelMaps, find_samples
 from training.errors import DataError
 
@@ -55,6 +57,28 @@ def test_random_scale_keeps_the_crop_inside():
         out = augment({"labels": labels}, np.random.default_rng(seed), "item")["labels"]
         assert out.shape == (64, 128)
         assert set(np.unique(out)) <= set(range(5)), "nearest neighbour invents no ids"
+
+
+def with_chunk(path, kind, payload):
+    """The PNG with the content of its chunk `kind` replaced, and the checksum put right."""
+    content = path.read_bytes()
+    at = content.index(kind) - 4
+    end = at + 12 + int.from_bytes(content[at : at + 4], "big")
+    chunk = len(payload).to_bytes(4, "big") + kind + payload + zlib.crc32(kind + payload).to_bytes(4, "big")
+    path.write_bytes(content[:at] + chunk + content[end:])
+
+
+@pytest.mark.parametrize(("kind", "payload"), [(b"eXIf", b"no TIFF at all"), (b"tRNS", bytes(300)), (b"IDAT", b"")])
+def test_what_fails_only_as_it_is_converted_is_named(tmp_path, kind, payload):
+    """Pillow reads palettes and EXIF entries late, and raises what Python happens to raise."""
+    path, exif = tmp_path / "damaged.png", Image.Exif()
+    exif[0x0112] = 6
+    colour = Image.fromarray(np.random.default_rng(0).integers(0, 256, (9, 14, 3), np.uint8))
+    colour.quantize(7).save(path, exif=exif, transparency=bytes(7))
+    assert read_photo(path).shape == (14, 9, 3)
+    with_chunk(path, kind, payload)
+    with pytest.raises(DataError, match=f"{path} cannot be read as an image"):
+        read_photo(path)
 
 
 def test_resizing_of_maps_equals_pillow():

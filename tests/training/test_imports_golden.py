@@ -78,6 +78,7 @@ def test_golden_architecture_and_styles():
     assert checkpoint.architecture == Architecture(7, True, 3, 4, 2, 1, 1, 2, 4, 2)
     assert checkpoint.labels is not None
     assert checkpoint.labels.label_nc == 7
+    pytest.importorskip("numpy._core", reason="the file is a pickle of numpy 2, which this numpy does not read")
     reference = np.load(folder / "features_clustered_010.npy", allow_pickle=True, encoding="latin1").item()
     assert set(checkpoint.styles) == {int(key) for key in reference}
     for key, centres in reference.items():

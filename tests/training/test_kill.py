@@ -43,7 +43,9 @@ def test_twenty_kills(tmp_path):
     folder = tmp_path / "run"
     line = [sys.executable, "-c", _RUNNER, str(folder), data, str(KILLS), "7"]
     steps = []
-    with subprocess.Popen(line, env=ENVIRONMENT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as runner:
+    with subprocess.Popen(
+        line, env=ENVIRONMENT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, encoding="utf-8", errors="replace"
+    ) as runner:
         for _ in range(KILLS):
             assert runner.stdout.readline().strip() == str(int(signal.SIGKILL)), "killed while it trained"
             checkpoint = load_checkpoint(folder / CHECKPOINT_FILE)

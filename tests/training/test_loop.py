@@ -262,7 +262,9 @@ def drawn_by_ranks(folder, data, processes):
     (folder / "noise.py").write_text(NOISE_OF_RANKS)
     line = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
     line += [str(folder / "noise.py"), str(folder), str(data)]
-    done = subprocess.run(line, env=ENVIRONMENT, capture_output=True, text=True, timeout=200, check=False)
+    done = subprocess.run(
+        line, env=ENVIRONMENT, capture_output=True, encoding="utf-8", errors="replace", timeout=200, check=False
+    )
     assert done.returncode == 0, done.stderr[-2000:]
     return [torch.load(folder / f"drawn_{rank}.pt") for rank in range(processes)]
 
@@ -290,7 +292,9 @@ def test_two_processes(tmp_path, data):
 
     line = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "training"]
     line += ["pix2pixhd", "smoke", "--data", data, "-o", str(tmp_path), "--workers", "0"]
-    done = subprocess.run(line, env=ENVIRONMENT, capture_output=True, text=True, timeout=200, check=False)
+    done = subprocess.run(
+        line, env=ENVIRONMENT, capture_output=True, encoding="utf-8", errors="replace", timeout=200, check=False
+    )
     assert done.returncode == 0, done.stderr[-2000:]
     assert [row["step"] for row in losses(tmp_path)] == [1, 2, 3, 4]
     assert load_checkpoint(tmp_path / CHECKPOINT_FILE).step == 4

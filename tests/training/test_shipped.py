@@ -23,7 +23,8 @@ def test_the_shipped_translator_paints_its_drawing():
     """The drawing is that of a procedural street it never saw; the photo comes closer to the real one than any grey."""
     scene = render_scene(DRAWN_SCENE, (512, 1024))
     drawing = read_photo(ASSETS / "edges2photo_input.png")[..., :1]
-    assert np.array_equal(drawing, CONDITIONS["edges"](scene.photo, np.random.default_rng(0)))
+    drawn = CONDITIONS["edges"](scene.photo, np.random.default_rng(0))
+    assert np.mean(drawing == drawn) > 0.995  # all of them with OpenCV 5.0.0, 0.9988 with 4.11.0
     photo = Translator(ASSETS / "edges2photo.onnx").run(drawing)
     mean_colour = np.broadcast_to(scene.photo.mean((0, 1)).astype(np.uint8), photo.shape)
     closeness = [peak_signal_noise_ratio(scene.photo, image) for image in (mean_colour, photo)]

@@ -1,17 +1,28 @@
 """Reading training images and changing their size: photos smoothly, maps by nearest neighbour."""
 
+import struct
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 
 from runtime.engines.labels import LabelSpec
 from runtime.errors import InputError
+from runtime.files import open_input
 from training.errors import DataError
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
+
+# What Pillow's decoders raise for damaged files.
+_DECODE_ERRORS = (
+    *(OSError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError, EOFError, AttributeError),
+    *(AssertionError, RuntimeError, MemoryError, struct.error, zlib.error, Image.DecompressionBombError),
+)
 
 
 def list_images(folder: Path) -> list[Path]:
@@ -52,14 +63,18 @@ def read_photo(path: Path) -> NDArray[np.uint8]:
     """An image as RGB uint8 [H, W, 3], turned as its EXIF entry says.
 
     Grey, palette and CMYK pictures are converted, transparent ones laid on white; of 16 bits the upper eight are kept.
+
+    Raises:
+        DataError: it is no image, or damaged.
     """
-    image = ImageOps.exif_transpose(_open(path))
-    if image.mode.startswith("I"):
-        image = Image.fromarray(np.clip(np.asarray(image).astype(np.int64) >> 8, 0, 255).astype(np.uint8))
-    if image.has_transparency_data:
-        white = Image.new("RGBA", image.size, "white")
-        image = Image.alpha_composite(white, image.convert("RGBA"))
-    return np.array(image.convert("RGB"))
+    with _opened(path) as opened:
+        image = ImageOps.exif_transpose(opened)
+        if image.mode.startswith("I"):
+            image = Image.fromarray(np.clip(np.asarray(image).astype(np.int64) >> 8, 0, 255).astype(np.uint8))
+        if image.has_transparency_data:
+            white = Image.new("RGBA", image.size, "white")
+            image = Image.alpha_composite(white, image.convert("RGBA"))
+        return np.array(image.convert("RGB"))
 
 
 def read_map(path: Path, labels: LabelSpec | None = None) -> NDArray[np.int32]:
@@ -70,27 +85,32 @@ def read_map(path: Path, labels: LabelSpec | None = None) -> NDArray[np.int32]:
         labels: class table whose colours a colour picture may use instead of ids.
 
     Raises:
-        DataError: it is a colour picture that the class table does not explain.
+        DataError: it is no image, damaged, or a colour picture that the class table does not explain.
     """
-    image = _open(path)
-    if image.mode in ("L", "P", "I", "I;16", "I;16B", "1"):
-        return np.array(image).astype(np.int32)
-    if labels is None:
-        raise DataError(f"{path} is a colour picture (mode {image.mode}), expected ids in one channel")
+    with _opened(path) as image:
+        if image.mode in ("L", "P", "I", "I;16", "I;16B", "1"):
+            return np.array(image).astype(np.int32)
+        if labels is None:
+            raise DataError(f"{path} is a colour picture (mode {image.mode}), expected ids in one channel")
+        colours = np.array(image.convert("RGB"))
     try:
-        return labels.ids_from_palette(np.array(image.convert("RGB"))).astype(np.int32)
+        return labels.ids_from_palette(colours).astype(np.int32)
     except InputError as error:
         raise DataError(f"{path}: {error}") from error
 
 
-def _open(path: Path) -> Image.Image:
+@contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
+    """The decoded image; what its decoder raises, also later as it is converted, becomes a DataError."""
     try:
-        image = Image.open(path)
-        image.load()
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        with open_input(path) as stream, Image.open(stream) as image:
+            image.load()
+            yield image
+    except _DECODE_ERRORS as error:
+        if isinstance(error, DataError):
+            raise
         reason = "of no known format" if isinstance(error, UnidentifiedImageError) else str(error)
         raise DataError(f"{path} cannot be read as an image: {reason}; replace or remove it") from error
-    return image
 
 
 def resize_photo(photo: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:

@@ -1,7 +1,10 @@
 """`bench`: figures of every kind of engine, and a comparison in turns."""
 
+import io
 import json
 import math
+import pickle
+import subprocess
 import sys
 from pathlib import Path
 
@@ -12,10 +15,12 @@ from typer.testing import CliRunner
 
 from runtime import __main__
 from runtime.bench.inputs import generated_input, resize_nearest
+from runtime.bench.measure import measure
 from runtime.bench.worker import EngineProcess, peak_memory_mb
 from runtime.commands import bench
 from runtime.engines.onnx_metadata import read_spec
 from runtime.errors import DeviceError
+from tests.paths import ROOT
 from tests.runtime import tiny_engines, tiny_translators
 
 
@@ -189,6 +194,9 @@ def test_generated_maps_fit_the_engine(tmp_path):
         assert label_map.shape == inst_map.shape == scene.size == tiny_engines.SIZE
         assert label_map.max() == 3
         assert inst_map.max() == 4
+        again, other = (generated_input(read_spec(path), noise=noise, seed=seed).arrays["label_map"] for seed in (0, 1))
+        np.testing.assert_array_equal(again, label_map)
+        assert not np.array_equal(other, label_map), "another seed, another map"
 
 
 def test_a_folder_called_runtime_where_the_user_works(tmp_path, monkeypatch):
@@ -223,3 +231,32 @@ def test_each_engine_has_its_backend(tmp_path):
     refused = run(engine, *named, "native", "--runs", 1)
     assert refused.exit_code == 2
     assert "native" in refused.stderr
+
+
+NOISY = """
+import os
+from runtime.bench import worker
+worker._Service.run = lambda self: os.write(1, b"noise of a library") and 1.5
+worker.serve()
+"""
+
+
+def test_what_a_library_prints_is_no_reply():
+    """Replies are pickles on standard output; what others write there goes to standard error."""
+    requests = pickle.dumps(("run", ())) * 2
+    done = subprocess.run(
+        [sys.executable, "-c", NOISY], input=requests, capture_output=True, cwd=ROOT, timeout=120, check=True
+    )
+    replies = io.BytesIO(done.stdout)
+    assert [pickle.load(replies), pickle.load(replies), replies.read()] == [1.5, 1.5, b""]
+    assert done.stderr.count(b"noise of a library") == 2
+
+
+def test_the_first_call_is_never_measured(tmp_path):
+    path = tiny_engines.synthesizer(tmp_path / "plain.onnx")
+    turns = []
+    scene = generated_input(read_spec(path), noise=False)
+    report = measure([path], scene, 2, 0, device="cpu", threads=1, progress=lambda: turns.append(1))
+    (engine,) = report["engines"]
+    assert (len(turns), len(engine["times_ms"])) == (3, 2)
+    assert engine["first_call_ms"] not in engine["times_ms"]

@@ -141,6 +141,10 @@ def test_mistakes_exit_with_2_and_one_line(workplace):
         "has no instance map": ("synthesize", plain, save(workplace / "x.png", LABELS), "--instances", maps, "-o", out),
         "is not JSON": ("synthesize", plain, map_file, "--styles", "{car}", "-o", out),
         "styles file nothing.json": ("synthesize", plain, map_file, "--styles", "nothing.json", "-o", out),
+        "unknown class '99999": (
+            *("synthesize", workplace / "city.onnx", map_file, "--edges-from-labels", "-o", out),
+            *("--styles", f'{{"{"9" * 5000}": 0}}'),
+        ),
         "no JSON object": (
             "synthesize",
             plain,

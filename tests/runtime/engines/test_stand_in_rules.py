@@ -1,6 +1,7 @@
 """What the stand-in punishes: code that breaks a rule of the real libraries must not pass its tests."""
 
 import ctypes
+import sys
 import threading
 from pathlib import Path
 
@@ -223,6 +224,30 @@ def test_14_views_of_buffers_are_recognised(world):
     view = np.ctypeslib.as_array((ctypes.c_uint8 * 256).from_address(pinned))
     assert world.owns(view[3:9])
     assert not world.owns(view[3:9].copy())
+
+
+def test_looking_up_while_other_threads_allocate(world):
+    """The stand-in's own books: a thread's call must not break because another one allocates."""
+    blocks, ended = [ok(cuda.cudaMalloc(256)) for _ in range(20)], threading.Event()
+
+    def come_and_go():
+        while not ended.is_set():
+            world.free(world.allocate("device", 256), "device")
+            del world.handles[world.handle(object())]
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    other = threading.Thread(target=come_and_go)
+    other.start()
+    try:
+        for _ in range(3000):
+            assert world.owner(1) is None, "looks at every block"
+            assert world.all_streams() == []
+            assert world.allocated("device") // 256 - len(blocks) in (0, 1)
+    finally:
+        ended.set()
+        other.join()
+        sys.setswitchinterval(interval)
 
 
 def test_device_memory_is_out_of_the_hosts_reach(world):

@@ -178,6 +178,20 @@ def test_arrays_with_headers_that_are_no_python(tmp_path, header):
         read_image(path, 5)
 
 
+def test_a_profile_without_its_mark_is_dropped(tmp_path):
+    Image.fromarray(PHOTO).save(tmp_path / "p.png", icc_profile=SRGB[:36] + b"none" + SRGB[40:])
+    notes = []
+    assert read_image(tmp_path / "p.png", 3, notes.append).profile is None
+    assert "its colour profile is damaged" in notes[0]
+
+
+def test_the_middle_of_a_lossy_mask_lies_between_two_greys(tmp_path):
+    greys = np.repeat(np.repeat(np.array([[0, 127, 128, 255]], np.uint8), 8, axis=0), 8, axis=1)
+    Image.fromarray(greys).convert("RGB").save(tmp_path / "m.webp", lossless=True)  # no reader can tell that it is
+    np.testing.assert_array_equal(read_hole_mask(tmp_path / "m.webp", print), greys >= 128)
+    np.testing.assert_array_equal(read_hole_mask(tmp_path / "m.webp", print, is_inverted=True), greys < 128)
+
+
 def test_inverted_masks_are_noted(tmp_path):
     mask = np.zeros((20, 20), np.uint8)
     mask[5:9, 5:9] = 255

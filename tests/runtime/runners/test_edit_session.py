@@ -2,6 +2,7 @@
 
 import io
 import json
+import struct
 import zipfile
 from dataclasses import replace
 
@@ -121,6 +122,45 @@ def test_every_truncation_is_refused(saved, synthesizer):
             Editor.open(saved, synthesizer)
     with pytest.raises(MissingFileError):
         Editor.open(saved.with_name("none.npz"), synthesizer)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        *(b"{'descr': '|u1', 'shape': ((((", b"{'descr': '|u1', 'shape", b"{]", b"\x00", b"[] + 1", b"{'descr': ()}"),
+        b"{'descr': '|u1', 'fortran_order': False, 'shape': (9" + b"9" * 20 + b",)}",
+        b"{'descr': '|u1', 'fortran_order': False, 'shape': (1000000, 10000000)}",
+        b"{'descr': '|V0', 'fortran_order': False, 'shape': (4, 4)}",
+    ],
+)
+@pytest.mark.parametrize("member", ["label_map", "document"])
+def test_a_damaged_header_of_an_array(saved, synthesizer, header, member):
+    """numpy reads it with Python's own parser, and lets out whatever that raises."""
+    content = b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header
+    with_member(saved, f"{member}.npy", content)
+    with pytest.raises(SessionError, match="cannot be opened"):
+        Editor.open(saved, synthesizer)
+
+
+def test_a_member_that_is_no_array_or_encrypted(saved, synthesizer):
+    with_member(saved, "history.npy", b"no array")
+    with pytest.raises(SessionError, match="its history is no array"):
+        Editor.open(saved, synthesizer)
+    content = bytearray(saved.read_bytes())
+    begin = content.rindex(b"PK\x01\x02")
+    content[begin + 8] |= 1  # the flag of an encrypted member
+    saved.write_bytes(content)
+    with pytest.raises(SessionError, match="cannot be opened"):
+        Editor.open(saved, synthesizer)
+
+
+def with_member(path, name, content):
+    """The archive with a member replaced."""
+    with zipfile.ZipFile(path) as archive:
+        members = {member: archive.read(member) for member in archive.namelist()} | {name: content}
+    with zipfile.ZipFile(path, "w") as archive:
+        for member, content in members.items():
+            archive.writestr(member, content)
 
 
 def rewritten(path, **arrays):

@@ -233,6 +233,16 @@ def test_dilation_and_feathering(inpainters):
     )
 
 
+def test_windows_of_full_resolution_need_no_note(inpainters):
+    image, mask, notes = noise(4 * SIZE[0], 4 * SIZE[1], 3), np.zeros((4 * SIZE[0], 4 * SIZE[1]), bool), []
+    mask[50:56, 60:66] = True
+    inpainters["static"].run(image, mask, strategy="crop", notify=notes.append)
+    inpainters["static"].run(
+        image[: SIZE[0], : SIZE[1]], mask[40 : 40 + SIZE[0], 50 : 50 + SIZE[1]], notify=notes.append
+    )
+    assert notes == []
+
+
 def test_style_repaints_the_marked_region_or_everything(inpainters):
     engine, image, style = inpainters["style"], noise(*SIZE, 3), noise(*SIZE, 3, seed=1)
     mask = box(SIZE, 10, 20, 14, 28)
@@ -243,6 +253,11 @@ def test_style_repaints_the_marked_region_or_everything(inpainters):
     wide = np.zeros((64, 300, 3), np.uint8)
     wide[:, 102:198] = style.repeat(2, 0).repeat(2, 1)
     np.testing.assert_array_equal(engine.run(image, style=wide), style)
+    tall = np.zeros((200, 96, 3), np.uint8)
+    height = round(96 * SIZE[0] / SIZE[1])
+    top = (200 - height) // 2
+    tall[top : top + height] = 90
+    assert (engine.run(image, style=tall) == 90).all()
     small = np.full((5, 7, 3), 90, np.uint8)
     assert (engine.run(image, style=small) == 90).all()
     large = noise(3 * HEIGHT, 3 * WIDTH, 3)

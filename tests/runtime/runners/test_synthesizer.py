@@ -171,6 +171,23 @@ def test_more_instances_than_the_engine_takes(engines):
         Synthesizer(engines["styled_k5"]).run(np.zeros((HEIGHT, WIDTH), np.uint8), ids)
 
 
+def test_as_many_instances_as_the_engine_takes(engines):
+    ids = np.arange(HEIGHT * WIDTH).reshape(HEIGHT, WIDTH) % 5
+    labels = np.zeros((HEIGHT, WIDTH), np.uint8)
+    wide = Synthesizer(engines["styled"]).run(labels, ids)
+    np.testing.assert_array_equal(Synthesizer(engines["styled_k5"]).run(labels, ids), wide)
+
+
+def test_a_batch_of_maps_with_different_numbers_of_instances(tmp_path):
+    """Where the number is open, the largest of the batch decides."""
+    path = tiny_engines.synthesizer(tmp_path / "e.onnx", styles=True, batch=3)
+    labels, ids = np.full((3, HEIGHT, WIDTH), 2, np.uint8), np.zeros((3, HEIGHT, WIDTH), np.int32)
+    ids[1], ids[2, :3] = np.arange(HEIGHT * WIDTH).reshape(HEIGHT, WIDTH) % 7, 4
+    with Synthesizer(path) as synthesizer:
+        single = [synthesizer.run(labels[i], ids[i], seed=3) for i in range(3)]
+        np.testing.assert_array_equal(synthesizer.run(labels, ids, seed=3), single)
+
+
 @pytest.mark.parametrize(
     ("device", "error"), [("cuda", DeviceError), ("tpu", InputError), ("", InputError), (None, InputError)]
 )

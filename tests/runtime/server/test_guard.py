@@ -1,11 +1,14 @@
 """Who is let in: hosts, origins, tokens, sizes. Asked of a server that runs."""
 
+import asyncio
+import contextlib
+
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
-from runtime.errors import InputError
-from runtime.server.guard import Guard
+from runtime.errors import DeviceError, InputError
+from runtime.server.guard import Guard, TooLargeError
 from runtime.server.serve import listen
 from tests.runtime import tiny_translators
 from tests.runtime.requests import error_of, get, request
@@ -15,7 +18,8 @@ from tests.runtime.running import running_studio
 def test_a_page_may_load_from_nowhere_else(tiny_studio):
     status, headers, body = get(tiny_studio, "/")
     assert status == 200
-    assert "default-src 'self'" in headers["content-security-policy"]
+    policy = headers["content-security-policy"].split("; ")
+    assert {"default-src 'self'", "base-uri 'none'", "form-action 'none'", "frame-ancestors 'none'"} <= set(policy)
     assert headers["x-content-type-options"] == "nosniff"
     assert b"http" not in body.replace(b"http-equiv", b"").replace(b"http://www.w3.org", b"")
 
@@ -39,6 +43,13 @@ def test_another_origin_is_refused(tiny_studio, origin):
     assert origin in error_of((status, body))
 
 
+def test_its_own_origin_is_let_through_behind_tls_too(tiny_studio):
+    """A proxy that ends TLS in front of it leaves the page's address as it was."""
+    for scheme in ("http", "https"):
+        origin = f"{scheme}://127.0.0.1:{tiny_studio.port}"
+        assert get(tiny_studio, "/api/engines", Origin=origin)[0] == 200
+
+
 def test_a_foreign_page_gets_no_websocket(tiny_studio):
     url = f"ws://127.0.0.1:{tiny_studio.port}/ws/scene/scene"
     with pytest.raises((InvalidStatus, ConnectionClosed)), connect(url, origin="http://evil.example") as opened:
@@ -58,6 +69,47 @@ def test_uploads_end_at_their_limit(tiny_studio):
     status, _, body = request(tiny_studio, "POST", "/api/translate/lines", parts, kind, chunked=True)
     assert status == 413, "also where no header says how much comes"
     assert get(tiny_studio, "/api/engines", **{"content-length": "-1"})[0] in (400, 413)
+
+
+@pytest.mark.parametrize("sizes", [(10,), (4, 6), (11,), (4, 7)])
+def test_the_limit_itself_is_let_through(sizes):
+    async def app(scope, receive, send):
+        for _ in sizes:
+            await receive()
+
+    parts = iter(sizes)
+
+    async def receive():
+        return {"type": "http.request", "body": bytes(next(parts))}
+
+    scope = {"type": "http", "method": "POST", "path": "/", "headers": [(b"host", b"localhost")]}
+    answer = Guard(app, max_upload=10)(scope, receive, None)
+    if sum(sizes) == 10:
+        asyncio.run(answer)
+        return
+    with pytest.raises(TooLargeError):
+        asyncio.run(answer)
+
+
+def test_beyond_the_last_port_none_is_tried():
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(DeviceError):  # somebody else may have it
+            stack.enter_context(contextlib.closing(listen("127.0.0.1", 65535)))
+        with pytest.raises(DeviceError, match="are taken"):
+            listen("127.0.0.1", 65535)
+
+
+def test_a_length_of_thousands_of_digits_is_refused():
+    """Servers refuse it before; the guard does not lean on that."""
+    sent = []
+
+    async def send(message):
+        sent.append(message)
+
+    headers = [(b"host", b"localhost"), (b"content-length", b"9" * 5000)]
+    scope = {"type": "http", "method": "POST", "path": "/", "query_string": b"", "headers": headers}
+    asyncio.run(Guard(None)(scope, None, send))
+    assert sent[0]["status"] == 413
 
 
 @pytest.mark.parametrize(

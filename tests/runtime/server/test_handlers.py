@@ -65,6 +65,8 @@ def bomb():
         ),
         ("/api/inpaint/holes", {"image": b"", "mask": b"", "strategy": "magic"}, "strategy is 'magic'"),
         ("/api/inpaint/holes", {"image": b"", "mask": b"", "feather": "9" * 20}, "expected a whole number"),
+        ("/api/inpaint/holes", {"image": b"", "mask": b"", "feather": "--5"}, "expected a whole number"),
+        ("/api/inpaint/holes", {"image": b"", "mask": b"", "dilate": "5-"}, "expected a whole number"),
     ],
 )
 def test_what_is_wrong_is_said(tiny_studio, path, fields, message):

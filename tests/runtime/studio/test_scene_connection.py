@@ -93,6 +93,7 @@ def test_every_operation_has_its_message(page):
         ({"op": "move", "instance": 77, "dx": 1, "dy": 1}, "there is no instance 77"),
         ({"op": "fill", "point": [99, 99], "class": 1}, "there is no pixel"),
         ({"op": "restyle", "instance": 0, "style": 0}, "has no styles"),
+        ({"op": "restyle", "class": 9, "style": 0}, "class is 9, expected a whole number from 0 to 3"),
         ({"op": "swatches", "instance": 0}, "the class 'sky' has no styles"),
         ({"op": "swatches", "instance": "all"}, "there is no instance 'all'"),
         ({"op": "draft", "step": 2}, "at full size only"),
@@ -263,7 +264,7 @@ def test_an_engine_of_any_size_renders_drafts(tiny_studio):
         assert page.photo[1][5, 3, 0] == CAR
         saved = pixels(get(tiny_studio, f"/api/scene/{page.session}/photo.png")[2])
         assert saved.shape[:2] == SIZE, "what is saved is no draft"
-        for step in (3, 4, "2", None):
+        for step in (3, 4, "2", None, 2.0, 1.0):
             page.send(op="draft", step=step)
             page.until(lambda: page.errors)
             assert "at full size only" in page.errors.pop()

@@ -265,7 +265,7 @@ def cudaGraphDestroy(world, graph):
 @_call(frees=True)
 def cudaGraphExecDestroy(world, graphExec):
     found = world.thing(graphExec, GraphExec)
-    if any(getattr(work, "graph", None) is found for stream in world.all_streams() for work in stream.queue):
+    if any(getattr(work, "graph", None) is found for stream in world.all_streams() for work in tuple(stream.queue)):
         world.violate("a graph was destroyed while it ran")
     del world.handles[int(graphExec)]
 

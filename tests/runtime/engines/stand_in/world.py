@@ -112,7 +112,7 @@ class World:
             return address
 
     def allocated(self, kind):
-        return sum(len(one.data) for one in self.memory.values() if one.kind == kind)
+        return sum(len(one.data) for one in tuple(self.memory.values()) if one.kind == kind)
 
     def free(self, address, kind):
         with self.lock:
@@ -121,7 +121,7 @@ class World:
                 self.violate(f"free of {int(address):#x}, which is no live {kind} memory")
                 raise CudaFailureError(1)
             for stream in self.all_streams():
-                for operation in stream.queue:
+                for operation in tuple(stream.queue):
                     if any(self.owner(a) is memory for a, _ in operation.ranges):
                         self.violate(f"{kind} memory freed while a stream has work on it")
             del self.memory[int(address)]
@@ -129,7 +129,8 @@ class World:
             self._grave.append(memory)  # a use of it is noticed, not answered with a crash
 
     def owner(self, address):
-        return next((m for m in self.memory.values() if m.address <= address < m.address + len(m.data)), None)
+        blocks = tuple(self.memory.values())  # other threads make and free some meanwhile
+        return next((m for m in blocks if m.address <= address < m.address + len(m.data)), None)
 
     def bytes_at(self, address, nbytes, kind):
         """The live memory of that kind, as an array; None where it is not."""
@@ -163,14 +164,14 @@ class World:
         return self.thing(handle, Stream)
 
     def all_streams(self):
-        return [thing for thing in self.handles.values() if isinstance(thing, Stream)]
+        return [thing for thing in tuple(self.handles.values()) if isinstance(thing, Stream)]
 
     def break_captures(self, of_others):
         """Who allocates, frees or waits while its thread captures is refused and breaks the capture; who waits for the
         whole device breaks those of other threads, too. So it was seen on an H100 with a driver for CUDA 13.0.
         """
         mine = False
-        for capture in [stream.capture for stream in self.all_streams() if stream.capture]:
+        for capture in [capture for stream in self.all_streams() if (capture := stream.capture)]:
             is_mine = capture.thread == threading.get_ident()
             mine |= is_mine
             capture.is_broken |= is_mine or of_others

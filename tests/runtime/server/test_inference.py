@@ -1,0 +1,83 @@
+"""A worker's calls: one after the other, counted, dropped where the server ends; and what their errors become."""
+
+import asyncio
+import json
+import threading
+from pathlib import Path
+
+import pytest
+
+from runtime.errors import DeviceError, InputError
+from runtime.server.guard import TooLargeError
+from runtime.server.handlers import answering
+from runtime.server.inference import Worker
+
+
+class Runner:
+    """What a worker needs of one."""
+
+    closed = False
+
+    def close(self):
+        self.closed = True
+
+
+def worker():
+    return Worker("tiny", Path("tiny.onnx"), Runner(), None)
+
+
+def failing():
+    raise InputError("no")
+
+
+def test_calls_are_counted_until_they_end():
+    async def run():
+        one = worker()
+        calls = [asyncio.ensure_future(one.call(int, text)) for text in "12"]
+        await asyncio.sleep(0)
+        assert one.waiting == 2
+        assert await asyncio.gather(*calls) == [1, 2]
+        assert one.waiting == 0
+        with pytest.raises(InputError):
+            await one.call(failing)
+        assert one.waiting == 0, "also where it failed"
+        one.close()
+
+    asyncio.run(run())
+
+
+def test_a_closed_worker_drops_what_waits():
+    """The call that runs ends, the next ones never begin, then the engine's memory is given back."""
+
+    async def run():
+        one, begun, ended, done = worker(), threading.Event(), threading.Event(), []
+
+        def long():
+            begun.set()
+            ended.wait(60)
+            done.append("long")
+
+        running = asyncio.ensure_future(one.call(long))
+        waiting = asyncio.ensure_future(one.call(done.append, "waiting"))
+        await asyncio.to_thread(begun.wait, 60)
+        closing = asyncio.ensure_future(asyncio.to_thread(one.close))
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        assert not one.runner.closed
+        ended.set()
+        await asyncio.gather(running, closing)
+        assert done == ["long"]
+        assert one.runner.closed
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    ("error", "status"), [(InputError("mend it"), 400), (TooLargeError("too large"), 413), (DeviceError("broken"), 500)]
+)
+def test_whose_fault_it_is_decides_the_status(error, status):
+    async def handler(_):
+        raise error
+
+    answer = asyncio.run(answering(handler)(None))
+    assert (answer.status_code, json.loads(answer.body)) == (status, {"error": str(error)})
