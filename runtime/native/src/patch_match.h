@@ -211,10 +211,11 @@ static void gram_row(const match_job *job, const match_work *w, const tile *t, c
 
 /* Adds up one query pixel's products along the diagonal; completes the scores of the query above it where that is one,
  * and returns the highest. `before` and `sums` are those of this pixel, `above` those of the row above. */
-INLINE float add_up(const match_work *w, int row, const float *gram, const float *before_above, const float *sums_above,
-                    float *before, float *sums, int completes) {
+INLINE float add_up(const match_work *w, int row, const uint8_t *needed, const float *gram, const float *before_above,
+                    const float *sums_above, float *before, float *sums, int completes) {
     vec most = v_set(-INFINITY);
     for (int x = 0; x < row; x += B) {
+        if (!needed[x / (PANEL * B)]) continue;
         vec h = v_add(v_add(v_load(gram - row + x - 1), v_load(gram + x)), v_load(gram + row + x + 1));
         if (completes) {
             vec score = v_fma(v_add(v_load(sums_above + x), h), v_load(w->scale + x), v_load(w->penalty + x));
@@ -264,11 +265,11 @@ static void match_tile(const match_job *job, const match_work *w, const tile *t,
                 int64_t here = ((int64_t)r * border + x) * row, above = r ? here - (int64_t)border * row : here;
                 int64_t query = (int64_t)(r - 2) * width + x - 1;
                 int completes = y > first && r > 1 && queries[query];
-                float most = add_up(w, row, w->gram + (int64_t)x * row, w->before + above, w->sums + above,
+                float most = add_up(w, row, needed, w->gram + (int64_t)x * row, w->before + above, w->sums + above,
                                     w->before + here, w->sums + here, completes);
                 if (!completes || !(most > best[query])) continue;
                 for (int i = 0; i < row; i++)
-                    if (w->scores[i] == most) {
+                    if (needed[i / (PANEL * B)] && w->scores[i] == most) {
                         best[query] = most;
                         index[query] = (y - 1) * width + begin - 1 + i;
                         break;
