@@ -13,15 +13,16 @@ from numpy.typing import NDArray
 
 from cuda_ext.onnx_functions import DOMAIN
 from export.embedded_program import save_engine
-from export.errors import ParityError
+from export.errors import NoProgramError, ParityError
 from export.inference_modules import Expected, Graph, Matches
 from export.parity import Parity, compare_all, worst
+from export.program_from_onnx import program_from_onnx
 from runtime.engines.backend import Device, Engine
 from runtime.engines.backends import backends
 from runtime.engines.engine import why_not
 from runtime.engines.onnx_engine import OnnxEngine
 from runtime.engines.onnx_metadata import read_spec
-from runtime.engines.program import read_program
+from runtime.engines.program import Program, read_program
 from runtime.engines.source import EngineSource
 from runtime.engines.spec import EngineSpec, TensorSpec
 
@@ -82,17 +83,18 @@ def run_gate(path: Path, examples: Iterable[Example], precision: str) -> dict[st
     spec = read_spec(path)
     examples = list(examples)
     _check_program(path, spec, examples)
-    matches = _matches(path, examples)
-    expected = [example.expected(given) for example, given in zip(examples, matches, strict=True)]
-    figures = {}
-    for engine in _engines(path, spec):
-        pairs = zip(examples, expected, strict=True)
-        try:
-            figures[engine.backend] = worst(
-                compare_all(wanted, engine.run(example.inputs), precision) for example, wanted in pairs
-            )
-        except ParityError as error:
-            raise ParityError(f"in {engine.backend}, {error}") from error
+    figures: dict[str, Parity] = {}
+    with _showing_matches(path, examples) as shown:
+        for engine in _engines(path, spec):
+            matches = _matches(shown, engine.backend, examples)
+            expected = (example.expected(given) for example, given in zip(examples, matches, strict=True))
+            pairs = zip(examples, expected, strict=True)
+            try:
+                figures[engine.backend] = worst(
+                    compare_all(wanted, engine.run(example.inputs), precision) for example, wanted in pairs
+                )
+            except ParityError as error:
+                raise ParityError(f"in {engine.backend}, {error}") from error
     return figures
 
 
@@ -121,18 +123,31 @@ def _check_program(path: Path, spec: EngineSpec, examples: list[Example]) -> Non
         program.values({name: array.shape for name, array in example.inputs.items()}, spec, weights)
 
 
-def _matches(path: Path, examples: list[Example]) -> list[Matches]:
-    """What the engine's `PatchMatch` nodes give for each example."""
-    if not any(example.follows_matches for example in examples):
+@dataclass(frozen=True)
+class _Shown:
+    """An engine file whose matches are outputs, too, and their names."""
+
+    path: Path
+    spec: EngineSpec
+    names: tuple[str, ...]
+
+
+def _matches(shown: _Shown | None, backend: str, examples: list[Example]) -> list[Matches]:
+    """What the engine's `PatchMatch` nodes give for each example in a backend: where keys all but tie, each its own."""
+    if shown is None:
         return [()] * len(examples)
-    with _showing_matches(path) as (engine, names):
-        runs = [engine.run(example.inputs) for example in examples]
-    return [[run[name] for name in names] for run in runs]
+    engine = backends()[backend].open(EngineSource.of(shown.path), shown.spec, Device("cpu"), None)
+    runs = [engine.run(example.inputs) for example in examples]
+    engine.close()
+    return [[run[name] for name in shown.names] for run in runs]
 
 
 @contextmanager
-def _showing_matches(path: Path) -> Iterator[tuple[OnnxEngine, list[str]]]:
-    """The engine with what its `PatchMatch` nodes give as outputs of its own, and their names."""
+def _showing_matches(path: Path, examples: list[Example]) -> Iterator[_Shown | None]:
+    """The engine with what its `PatchMatch` nodes give as outputs of its own; None where no example follows them."""
+    if not any(example.follows_matches for example in examples):
+        yield None
+        return
     model, spec = onnx.load(path), read_spec(path)
     names = [n.output[0] for n in model.graph.node if (n.domain, n.op_type) == (DOMAIN, "PatchMatch")]
     known = {value.name: value for value in model.graph.value_info}
@@ -143,6 +158,13 @@ def _showing_matches(path: Path) -> Iterator[tuple[OnnxEngine, list[str]]]:
         spec = replace(spec, outputs=(*spec.outputs, TensorSpec(name, "int32", axes)))
     with tempfile.TemporaryDirectory() as folder:
         shown = Path(folder) / path.name
-        save_engine(model, spec, None, shown)
+        save_engine(model, spec, _program(model, spec), shown)
         del model
-        yield OnnxEngine(shown, spec, "cpu", threads=None), names
+        yield _Shown(shown, spec, tuple(names))
+
+
+def _program(model: onnx.ModelProto, spec: EngineSpec) -> Program | None:
+    try:
+        return program_from_onnx(model, spec)
+    except NoProgramError:
+        return None

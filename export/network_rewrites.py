@@ -83,6 +83,29 @@ class SplitConv(nn.Module):
         return blocks + F.conv2d(x[:, self.split :], self.rest, None, self.stride)
 
 
+class ScaledFeatures(nn.Module):
+    """A `FeatureNetwork` whose normalisation is one product and one sum.
+
+    Args:
+        network: keeps its layers.
+    """
+
+    scale: Tensor
+    shift: Tensor
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        mean, std = (cast(Tensor, getattr(network, name)).to(torch.float64) for name in ("mean", "std"))
+        self.features = cast("nn.Sequential", network.features)
+        self.register_buffer("scale", (0.5 / std).to(torch.float32))
+        self.register_buffer("shift", ((0.5 - mean) / std).to(torch.float32))
+
+    def forward(self, image: Tensor) -> Tensor:
+        """As the network's."""
+        features: Tensor = self.features(image * self.scale + self.shift)
+        return features
+
+
 def split_uneven_convs(network: nn.Module) -> None:
     """Replace, in place, every convolution whose input channels exceed a multiple of 16 by `SplitConv`."""
     for layers in network.modules():

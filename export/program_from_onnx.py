@@ -5,7 +5,9 @@ import onnx_ir as ir
 
 from export.errors import NoProgramError
 from export.graph_patterns import NoFitError, name_of
-from export.program_rules import RULES, Scope
+from export.hole_patterns import as_output
+from export.program_rules import rules_of
+from export.program_scope import Scope
 from runtime.engines.program import Program
 from runtime.engines.program_layer import Layer
 from runtime.engines.program_layers import ToFloats
@@ -24,21 +26,22 @@ def program_from_onnx(model: onnx.ModelProto, spec: EngineSpec) -> Program:
     scope = Scope()
     layers = []
     for node in graph:
-        layer = _layer(scope, node)
-        if layer is not None:
-            scope.add(node, layer)
-            layers.append(layer)
+        made = _layer(scope, node)
+        if made is not None:
+            scope.add(node, made)
+        if isinstance(made, Layer):
+            layers.append(made)
     for value in graph.outputs:
         if value not in scope:
             raise NoProgramError(f"no layer of a program does what the node {_obstacle(scope, value)} does")
         if scope.name(value) != name_of(value):
-            layers.append(ToFloats((scope.name(value),), name_of(value)))
+            layers.append(as_output(scope, value) or ToFloats((scope.name(value),), name_of(value)))
     return Program(_used(layers))
 
 
-def _layer(scope: Scope, node: ir.Node) -> Layer | None:
-    """The layer that ends with a node."""
-    for rule in () if node.domain else RULES.get(node.op_type, ()):
+def _layer(scope: Scope, node: ir.Node) -> Layer | str | None:
+    """The layer that ends with a node, or the name of the value that it gives again."""
+    for rule in rules_of(node):
         try:
             return rule(scope, node)
         except NoFitError:

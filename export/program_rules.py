@@ -4,18 +4,21 @@ A rule looks at one node as the end of a layer. What is only a part of one (padd
 rule of the node at the layer's end looks back at it. A rule raises NoFitError where it is not its layer.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import onnx_ir as ir
 
 from export.graph_patterns import NoFitError, attribute, constant, fit, name_of, number, op, require
+from export.hole_patterns import HOLE_RULES
 from export.label_patterns import label_features
-from runtime.engines.program_layer import Layer
+from export.program_scope import Rule, Scope, output
 from runtime.engines.program_layers import (
+    MOST_TIMES,
     Activation,
     Add,
+    Affine,
     AveragePool,
     BatchNorm,
     Concat,
@@ -34,6 +37,7 @@ _FLOAT, _UINT8 = ir.DataType.FLOAT, ir.DataType.UINT8
 _NOWHERE = (0, 0, 0, 0)
 _LAST = 2**63 - 1
 
+_AFFINE = op("Add", op("Mul", "x", "scale"), "bias")
 _FLOATS = op("Transpose", op("Cast", "image", to=_FLOAT), perm=(0, 3, 1, 2))
 _SCALED = op("Sub", op("Div", _FLOATS, "divisor"), "offset")
 _LEVELS = op("Clip", op("Add", op("Mul", "x", "scale"), "shift"), 0.0, 255.0)
@@ -43,34 +47,6 @@ _CENTRED = op("Sub", "x", op("ReduceMean", "x", [0, 2, 3], keepdims=1))
 _VARIANCE = op("ReduceMean", op("Pow", _CENTRED, 2.0), [0, 2, 3], keepdims=1)
 _DEVIATION = op("Sqrt", op("Add", _VARIANCE, "epsilon"))
 _NORMALISED = op("Add", op("Mul", _CENTRED, op("Mul", "scale", op("Reciprocal", _DEVIATION))), "bias")
-
-
-class Scope:
-    """What the values of a graph are called in its program."""
-
-    def __init__(self) -> None:
-        self._names: dict[ir.Value, str] = {}
-
-    def __contains__(self, value: ir.Value) -> bool:
-        return value in self._names
-
-    def name(self, value: ir.Value | None) -> str:
-        """The name of a value that a layer gives; raises NoFitError where none does."""
-        require(value in self._names)
-        return self._names[value]  # type: ignore[index]
-
-    def add(self, node: ir.Node, layer: Layer) -> None:
-        """A layer gives what the node gives."""
-        self._names[node.outputs[0]] = layer.output
-
-
-Rule = Callable[[Scope, ir.Node], Layer]
-
-
-def output(node: ir.Node) -> str:
-    """What to call what a node gives, between layers."""
-    value = node.outputs[0]
-    return f"{value.name} inside" if value.is_graph_output() else name_of(value)
 
 
 def _label_features(scope: Scope, node: ir.Node) -> LabelFeatures:
@@ -146,6 +122,19 @@ def _batch_norm(scope: Scope, node: ir.Node) -> BatchNorm:
     return BatchNorm((scope.name(found["x"]),), output(node), factor, shift, number(found["epsilon"]))
 
 
+def _affine(scope: Scope, node: ir.Node) -> Affine:
+    found = fit(_AFFINE, node.outputs[0])
+    x, scale, bias = (found[name] for name in ("x", "scale", "bias"))
+    require(_is_by_channel(scale) and _is_by_channel(bias))
+    return Affine((scope.name(x),), output(node), _weight(scale), _weight(bias))
+
+
+def _is_by_channel(value: ir.Value) -> bool:
+    """Whether it has the sizes [1, C, 1, 1]."""
+    sizes = constant(value).shape
+    return len(sizes) == 4 and sizes[0] == sizes[2] == sizes[3] == 1
+
+
 def _activation(scope: Scope, node: ir.Node) -> Activation:
     kind = {"Relu": "relu", "LeakyRelu": "leaky_relu", "Tanh": "tanh"}[node.op_type]
     return Activation((scope.name(node.inputs[0]),), output(node), kind, attribute(node, "alpha") or 0.0)
@@ -161,8 +150,9 @@ def _concat(scope: Scope, node: ir.Node) -> Concat:
 
 
 def _average_pool(scope: Scope, node: ir.Node) -> AveragePool:
-    require(attribute(node, "count_include_pad") == 0)
-    return AveragePool((scope.name(node.inputs[0]),), output(node), *_window(node))
+    kernel, stride, pads = _window(node)
+    require(attribute(node, "count_include_pad") == 0 or not any(pads))
+    return AveragePool((scope.name(node.inputs[0]),), output(node), kernel, stride, pads)
 
 
 def _max_pool(scope: Scope, node: ir.Node) -> MaxPool:
@@ -183,10 +173,11 @@ def _depth_to_space(scope: Scope, node: ir.Node) -> DepthToSpace:
 
 def _upsample(scope: Scope, node: ir.Node) -> Upsample:
     mode, between = attribute(node, "mode"), attribute(node, "coordinate_transformation_mode")
-    fit(op("Resize", "x", [1, 1, 2, 2]), node.outputs[0])
+    sizes = constant(fit(op("Resize", "x", "scales"), node.outputs[0])["scales"]).tolist()
+    require(len(sizes) == 4 and sizes[:2] == [1, 1] and sizes[2] == sizes[3] and sizes[3] in range(2, MOST_TIMES + 1))
     is_nearest = (mode, between, attribute(node, "nearest_mode")) == ("nearest", "asymmetric", "floor")
     require(is_nearest or ((mode, between) == ("linear", "half_pixel") and not attribute(node, "antialias")))
-    return Upsample((scope.name(node.inputs[0]),), output(node), 2, mode)
+    return Upsample((scope.name(node.inputs[0]),), output(node), int(sizes[3]), mode)
 
 
 def _is(value: ir.Value | None, op_type: str) -> bool:
@@ -217,8 +208,8 @@ def _unless(value: ir.Value | None, neutral: float) -> str | None:
     return None if (constant(value) == neutral).all() else _weight(value)
 
 
-RULES: Mapping[str, tuple[Rule, ...]] = {
-    "Add": (_split_conv, _batch_norm, _add),
+_RULES: Mapping[str, tuple[Rule, ...]] = {
+    "Add": (_split_conv, _batch_norm, _affine, _add),
     "AveragePool": (_average_pool,),
     "Cast": (_to_bytes, _label_features),
     "Concat": (_label_features, _concat),
@@ -233,3 +224,8 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
     "Sub": (_from_bytes,),
     "Tanh": (_activation,),
 }
+
+
+def rules_of(node: ir.Node) -> tuple[Rule, ...]:
+    """What a node may be the end of; the first that fits counts."""
+    return HOLE_RULES.get((node.domain, node.op_type), ()) + (() if node.domain else _RULES.get(node.op_type, ()))

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from export.inference_modules import Arrays, Graph, Request
 from export.inference_modules.pixels import blocky_image, parameters, unit_range
-from export.network_rewrites import inference_copy, to_half_inside
+from export.network_rewrites import ScaledFeatures, inference_copy, to_half_inside
 from runtime.engines.spec import TensorSpec
 from training.checkpoint import Checkpoint
 from training.networks.feature_network import IMAGE_NC, STRIDE, Architecture
@@ -25,7 +25,7 @@ class FeatureMaps(nn.Module):
 
     def __init__(self, features: nn.Module, dtype: torch.dtype) -> None:
         super().__init__()
-        self.features = inference_copy(features)
+        self.features = ScaledFeatures(inference_copy(features))
         if dtype == torch.float16:
             to_half_inside(self.features)
 

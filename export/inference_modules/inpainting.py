@@ -8,17 +8,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from export.conv_transpose_rewrites import speed_up_by_shape
 from export.dense_patch_swap import DenseInpainting
 from export.errors import ExportError
 from export.family_options.inpainting import Options
 from export.followed_matches import FollowedMatches
 from export.inference_modules import Arrays, Graph, Matches, Request
 from export.inference_modules.pixels import blocky_image, byte_levels, parameters, unit_range
-from export.network_rewrites import fold_batch_norms, inference_copy, to_half_inside
+from export.network_rewrites import ScaledFeatures, fold_batch_norms, inference_copy, to_half_inside
 from runtime.engines.spec import TensorSpec
 from training.checkpoint import Checkpoint
-from training.networks.feature_network import STRIDE
 from training.networks.infer_match_translate import HOLE_NC
 from training.networks.inpainting import Architecture, Inpainting
 
@@ -27,7 +25,6 @@ _DYNAMIC_SIDE = 512  # what an engine of free size is made for
 _MOST_SCALES = 6
 _MOST_ITERATIONS = 16
 _RGB = 3
-_MASKED_NC = _RGB + HOLE_NC
 
 
 class Completion(nn.Module):
@@ -62,31 +59,15 @@ def completed_bytes(
     return torch.where(is_missing.unsqueeze(-1), levels, given).to(torch.uint8)
 
 
-def _rewritten(
-    networks: Mapping[str, nn.Module], a: Architecture, scales: int, request: Request
-) -> dict[str, nn.Module]:
+def _rewritten(networks: Mapping[str, nn.Module], dtype: torch.dtype) -> dict[str, nn.Module]:
     """Copies of the same function, faster and in the dtype asked for."""
     copies = {name: inference_copy(network) for name, network in networks.items()}
+    copies["features"] = ScaledFeatures(copies["features"])
     for network in copies.values():
         fold_batch_norms(network)
-        if request.dtype == torch.float16:
+        if dtype == torch.float16:
             to_half_inside(network)
-    if request.dtype == torch.float32:
-        usual, least = _traced_sizes(a, scales, request.size)
-        lowest = [tuple(side // 2 ** (scales - 1) for side in size) for size in (usual, least)]
-        speed_up_by_shape(copies["image2feature"], *((1, _MASKED_NC, *size) for size in lowest))
-        at_features = [(size[0] // STRIDE, size[1] // STRIDE) for size in (usual, lowest[1])]
-        speed_up_by_shape(copies["feature2image"], *((1, a.feature_widths[-1], *size) for size in at_features))
     return copies
-
-
-def _traced_sizes(a: Architecture, scales: int, size: tuple[int, int] | None) -> tuple[tuple[int, int], ...]:
-    """The image size that rewrites are chosen for, and the smallest; of a fixed size both are that one."""
-    multiple = a.size_multiple * 2 ** (scales - 1)
-    if size and all(side >= multiple and side % multiple == 0 for side in size):  # export refuses others
-        return size, size
-    side = -(-_DYNAMIC_SIDE // multiple) * multiple
-    return (side, side), (multiple, multiple)
 
 
 def engines(checkpoint: Checkpoint, networks: Mapping[str, nn.Module], request: Request) -> list[Graph]:
@@ -122,7 +103,7 @@ def engines(checkpoint: Checkpoint, networks: Mapping[str, nn.Module], request: 
         Graph(
             kind="inpainter",
             suffix="",
-            module=Completion(_rewritten(networks, a, scales, request), scales, iterations).eval(),
+            module=Completion(_rewritten(networks, request.dtype), scales, iterations).eval(),
             inputs=tuple(inputs),
             outputs=(TensorSpec("completed", "uint8", image.shape),),
             size_multiple=multiple,

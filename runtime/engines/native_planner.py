@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from runtime.engines import native_holes as holes
 from runtime.engines import program_layers as ops
 from runtime.engines.initializers import Initializer
 from runtime.engines.native_labels import Labels, can_pool, convolve_labels, dense, pool_labels, read_labels
@@ -51,6 +52,8 @@ class Planner:
         self._batch = values[next(iter(buffers))].shape[0]
         self._parts: dict[str, Parts] = {}
         self._labels: dict[str, Labels] = {}
+        self.masks: dict[str, holes.Mask] = {}
+        self.matches: dict[str, Block] = {}
         self.steps: list[Step] = []
 
     def plan(self, program: Program) -> list[Step]:
@@ -82,13 +85,14 @@ class Planner:
 
     def _parts_of(self, name: str) -> Parts:
         if name not in self._parts:
-            self._parts[name] = dense(self, self._labels[name])
+            mask = self.masks.get(name)
+            self._parts[name] = holes.widened(self, mask) if mask else dense(self, self._labels[name])
         return self._parts[name]
 
     def _shape(self, name: str) -> tuple[int, ...]:
         return self.values[name].shape[1:]
 
-    def _single(self, name: str) -> Part:
+    def single(self, name: str) -> Part:
         """A value as one part; a concatenation is copied together."""
         parts = self._parts_of(name)
         if len(parts) > 1:
@@ -203,7 +207,7 @@ class Planner:
         return tuple(part for part in parts if part)
 
     def _add(self, layer: ops.Add) -> Parts:
-        return self.made("sum", self._shape(layer.output), inputs=tuple(self._single(name) for name in layer.inputs))
+        return self.made("sum", self._shape(layer.output), inputs=tuple(self.single(name) for name in layer.inputs))
 
     def _concat(self, layer: ops.Concat) -> Parts:
         return tuple(part for name in layer.inputs for part in self._parts_of(name))
@@ -212,6 +216,10 @@ class Planner:
         labels = self._labels.get(layer.inputs[0])
         if labels and isinstance(layer, ops.AveragePool) and can_pool(labels, layer):
             self._labels[layer.output] = pool_labels(self, labels, layer)
+            return None
+        mask = self.masks.get(layer.inputs[0])
+        if mask:
+            holes.pool_mask(self, mask, layer)
             return None
         return self.pooled(layer, self._inputs(layer))
 
@@ -222,23 +230,27 @@ class Planner:
         made = [self.made(layer.op, (x.channels, height, width), inputs=(x,), **sizes) for x in inputs]
         return tuple(parts[0] for parts in made)
 
-    def _upsample(self, layer: ops.Upsample) -> Parts:
+    def _upsample(self, layer: ops.Upsample) -> Parts | None:
+        mask = self.masks.get(layer.inputs[0])
+        if mask:
+            holes.enlarge_mask(self, mask, layer)
+            return None
         height, width = self._shape(layer.output)[1:]
-        options = (layer.mode == "linear",)
+        options = (layer.mode == "linear", layer.scale)
         made = [
             self.made(layer.op, (x.channels, height, width), inputs=(x,), options=options) for x in self._inputs(layer)
         ]
         return tuple(parts[0] for parts in made)
 
     def _depth_to_space(self, layer: ops.DepthToSpace) -> Parts:
-        inputs = (self._single(layer.inputs[0]),)
+        inputs = (self.single(layer.inputs[0]),)
         return self.made(layer.op, self._shape(layer.output), inputs=inputs, options=(layer.block,))
 
     def _to_bytes(self, layer: ops.ToBytes) -> None:
         self._put(layer, scale=layer.scale, shift=layer.shift)
 
     def _put(self, layer: ops.ToBytes | ops.ToFloats, **fields: float) -> None:
-        part = self._single(layer.inputs[0])
+        part = self.single(layer.inputs[0])
         shape = (part.channels, part.height, part.width)
         self.step(layer.op, shape, inputs=(part,), buffers=(self.buffers[layer.output],), **fields)
 
@@ -265,4 +277,5 @@ _HANDLERS: dict[str, Callable[[Planner, Any], Parts | None]] = {
     "depth_to_space": Planner._depth_to_space,
     "to_bytes": Planner._to_bytes,
     "to_floats": Planner._put,
+    **holes.HANDLERS,
 }

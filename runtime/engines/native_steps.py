@@ -69,8 +69,10 @@ class Step:
     stats: Block | None = None
     codes: Block | None = None
     codes_out: Block | None = None
+    mask: Block | None = None
+    mask_out: Block | None = None
     scratch: Block | None = None
-    source: tuple[int, int] = (0, 0)  # height and width of `codes`
+    source: tuple[int, int] = (0, 0)  # height and width of `codes` and `mask`
     kernel: tuple[int, int] = (1, 1)
     stride: tuple[int, int] = (1, 1)
     dilation: tuple[int, int] = (1, 1)
@@ -85,7 +87,8 @@ class Step:
     def blocks(self) -> list[Block]:
         """All memory that it reads or writes."""
         parts = [block for part in self.inputs for block in (part.block, part.norm)]
-        return [block for block in (*parts, self.out, self.stats, self.codes, self.codes_out) if block]
+        others = (self.out, self.stats, self.codes, self.codes_out, self.mask, self.mask_out)
+        return [block for block in (*parts, *others) if block]
 
 
 @dataclass
@@ -174,7 +177,7 @@ def _layer(step: Step, batch: int, kept: list[object]) -> Layer:
         scale=step.scale,
         shift=step.shift,
     )
-    for name in ("out", "stats", "codes", "codes_out", "scratch"):
+    for name in ("out", "stats", "codes", "codes_out", "mask", "mask_out", "scratch"):
         setattr(layer, name, _offset(getattr(step, name)))
     for name in ("source", "kernel", "stride", "dilation", "pad"):
         getattr(layer, name)[:] = getattr(step, name)

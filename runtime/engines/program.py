@@ -21,7 +21,7 @@ from runtime.engines.spec import EngineSpec
 from runtime.errors import EngineFormatError, UnknownProgramError
 
 PROGRAM_KEY = "pix2rt.program"
-FORMAT = 1
+FORMAT = 2
 _MAX_FORMAT = 10**9
 
 _MAX_DOCUMENT = 4 * 2**20  # characters; the largest network's has some 20 000
@@ -69,7 +69,9 @@ class Program:
         return values
 
     def to_json(self) -> str:
-        return json.dumps({"format": FORMAT, "layers": [layer.to_json() for layer in self.layers]})
+        """Of the oldest format that has all its layers, so that older versions run what they can."""
+        needed = max((layer.format for layer in self.layers), default=1)
+        return json.dumps({"format": needed, "layers": [layer.to_json() for layer in self.layers]})
 
 
 def read_program(engine: str | Path | EngineSource, spec: EngineSpec) -> tuple[Program, dict[str, Initializer]] | None:
@@ -146,8 +148,8 @@ def _check_names(layers: tuple[Layer, ...], spec: EngineSpec) -> None:
     between: set[str] = set()
     given = set(inputs)
     for index, layer in enumerate(layers):
-        for source in layer.inputs:
-            if source not in (inputs if layer.is_first else between):
+        for number, source in enumerate(layer.inputs):
+            if source not in (inputs if layer.reads_engine(number) else between):
                 raise ValueError(f"{_where(index, layer.op)}: no input {source!r} is there for it")
         if layer.output in given or (layer.output in outputs) != layer.is_last:
             raise ValueError(f"{_where(index, layer.op)}: {layer.output!r} cannot be its output")

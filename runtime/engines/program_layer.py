@@ -24,6 +24,7 @@ class Layer:
 
     Attributes:
         op: what a program calls it.
+        format: the first format of programs that has it.
         arity: how many inputs it may have, from and to.
         is_first: whether its inputs are the engine's.
         is_last: whether its output is one of the engine's.
@@ -32,12 +33,17 @@ class Layer:
     """
 
     op: ClassVar[str]
+    format: ClassVar[int] = 1
     arity: ClassVar[tuple[int, int]] = (1, 1)
     is_first: ClassVar[bool] = False
     is_last: ClassVar[bool] = False
 
     inputs: tuple[str, ...] = attribute(names)
     output: str = attribute(name)
+
+    def reads_engine(self, index: int) -> bool:
+        """Whether the input of this number is one of the engine's."""
+        return self.is_first
 
     @property
     def initializers(self) -> tuple[str, ...]:
@@ -73,7 +79,9 @@ class Map(NamedTuple):
 
 
 def map_of(value: Value) -> Map:
-    """The shape of a value between layers by its axes."""
+    """The shape of a value between layers by its axes; raises ValueError where it is a match, see program_holes."""
+    if value.dtype != "float32" or len(value.shape) != 4:
+        raise ValueError(f"an input of {value.dtype} {list(value.shape)}, expected floats of four axes")
     return Map(*value.shape)
 
 

@@ -17,6 +17,7 @@ from runtime.engines.program_fields import (
     whole,
     wholes,
 )
+from runtime.engines.program_holes import HOLE_LAYERS
 from runtime.engines.program_layer import (
     Layer,
     Map,
@@ -32,6 +33,7 @@ from runtime.engines.program_layer import (
 
 _sides = wholes(2, 1, 1024)
 _pads = wholes(4, 0, 1024)
+MOST_TIMES = 16  # that an upsampling enlarges
 
 
 @dataclass(frozen=True)
@@ -217,7 +219,7 @@ class Activation(Layer):
     alpha: float = attribute(number, default=0.0)
 
     def infer(self, values: tuple[Value, ...], weights: Weights) -> Value:
-        return values[0]
+        return map_of(values[0]).value()
 
 
 @dataclass(frozen=True)
@@ -228,7 +230,7 @@ class Add(Layer):
     arity = (2, 2)
 
     def infer(self, values: tuple[Value, ...], weights: Weights) -> Value:
-        if values[0] != values[1]:
+        if map_of(values[0]) != map_of(values[1]):
             raise ValueError(f"adds {list(values[0].shape)} and {list(values[1].shape)}")
         return values[0]
 
@@ -296,12 +298,16 @@ class DepthToSpace(Layer):
 
 @dataclass(frozen=True)
 class Upsample(Layer):
-    """Twice the sides: the nearest pixel, or linear between pixels' centres."""
+    """`scale` times the sides: the nearest pixel, or linear between pixels' centres."""
 
     op = "upsample"
 
-    scale: int = attribute(whole(2, 2))
+    scale: int = attribute(whole(2, MOST_TIMES))
     mode: str = attribute(choice("nearest", "linear"))
+
+    @property
+    def format(self) -> int:  # type: ignore[override]
+        return 1 if self.scale == 2 else 2
 
     def infer(self, values: tuple[Value, ...], weights: Weights) -> Value:
         x = map_of(values[0])
@@ -331,27 +337,26 @@ class ToFloats(Layer):
     is_last = True
 
     def infer(self, values: tuple[Value, ...], weights: Weights) -> Value:
-        return values[0]
+        return map_of(values[0]).value()
 
 
-OPS: dict[str, type[Layer]] = {
-    kind.op: kind
-    for kind in (
-        Activation,
-        Add,
-        Affine,
-        AveragePool,
-        BatchNorm,
-        Concat,
-        Conv,
-        ConvTranspose,
-        DepthToSpace,
-        FromBytes,
-        InstanceNorm,
-        LabelFeatures,
-        MaxPool,
-        ToBytes,
-        ToFloats,
-        Upsample,
-    )
-}
+_KINDS: tuple[type[Layer], ...] = (
+    Activation,
+    Add,
+    Affine,
+    AveragePool,
+    BatchNorm,
+    Concat,
+    Conv,
+    ConvTranspose,
+    DepthToSpace,
+    FromBytes,
+    InstanceNorm,
+    LabelFeatures,
+    MaxPool,
+    ToBytes,
+    ToFloats,
+    Upsample,
+    *HOLE_LAYERS,
+)
+OPS: dict[str, type[Layer]] = {kind.op: kind for kind in _KINDS}

@@ -11,7 +11,7 @@ from typing import Any
 
 from runtime.errors import DeviceError, EngineFormatError
 
-_ABI = 1
+_ABI = 2
 PATH = Path(__file__).with_name(
     {"win32": "pix2rt_native.dll", "darwin": "libpix2rt_native.dylib"}.get(sys.platform, "libpix2rt_native.so")
 )
@@ -19,7 +19,8 @@ PLAIN, LEAKY, TANH = range(3)
 KINDS = (
     *("conv", "conv_transpose", "norm", "sum", "concat", "stats", "average_pool", "max_pool", "depth_to_space"),
     *("upsample", "from_bytes", "to_bytes", "to_floats", "codes", "pool_codes", "stem", "label_features"),
-    "style_features",
+    *("style_features", "mask_from_bytes", "to_mask", "from_mask", "mask_pool", "mask_upsample", "select", "blend"),
+    *("smooth_fill", "patch_match", "patch_paste", "paste_bytes", "to_match"),
 )
 ALGORITHMS = ("auto", "direct", "winograd")
 NONE = -1  # an offset or index of nothing
@@ -71,6 +72,8 @@ class Layer(Structure):
         ("stats", c_int64),
         ("codes", c_int64),
         ("codes_out", c_int64),
+        ("mask", c_int64),
+        ("mask_out", c_int64),
         ("scratch", c_int64),
         ("channels", c_int32),
         ("height", c_int32),

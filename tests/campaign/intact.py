@@ -26,6 +26,7 @@ def engines(folder: Path) -> None:
 
 def programs(folder: Path) -> None:
     tiny_programs.engine(folder / "program.onnx")
+    tiny_programs.holes_engine(folder / "holes.onnx")
 
 
 def images(folder: Path) -> None:

@@ -3,6 +3,8 @@
 import numpy as np
 from onnx import TensorProto, helper
 
+from runtime.engines.program_layers import OPS
+
 _FLOAT = TensorProto.FLOAT
 
 
@@ -152,35 +154,87 @@ def upsample(graph, layer):
 
 
 def to_bytes(graph, layer):
-    scaled = graph.node("Mul", [*layer.inputs, graph.constant(np.float32(layer.scale))])
+    _bytes(graph, layer, *layer.inputs, layer.output)
+
+
+def _bytes(graph, layer, x, output=None):
+    scaled = graph.node("Mul", [x, graph.constant(np.float32(layer.scale))])
     shifted = graph.node("Add", [scaled, graph.constant(np.float32(layer.shift))])
     clipped = graph.node("Clip", [shifted, graph.constant(np.float32(0)), graph.constant(np.float32(255))])
     last = graph.node("Transpose", [clipped], perm=[0, 2, 3, 1])
-    graph.node("Cast", [last], layer.output, to=TensorProto.UINT8)
+    return graph.node("Cast", [last], output, to=TensorProto.UINT8)
 
 
 def to_floats(graph, layer):
     graph.node("Identity", layer.inputs, layer.output)
 
 
-LAYERS = {
-    function.__name__: function
-    for function in (
-        activation,
-        add,
-        affine,
-        average_pool,
-        batch_norm,
-        concat,
-        conv,
-        conv_transpose,
-        depth_to_space,
-        from_bytes,
-        instance_norm,
-        label_features,
-        max_pool,
-        to_bytes,
-        to_floats,
-        upsample,
-    )
-}
+def hole_mask(graph, layer):
+    is_missing = graph.node("Cast", [graph.node("Cast", list(layer.inputs), to=TensorProto.BOOL)], to=_FLOAT)
+    graph.node("Unsqueeze", [is_missing, graph.integers(1)], layer.output)
+
+
+def _is_set(graph, mask):
+    return graph.node("Greater", [mask, graph.constant(np.float32(0))])
+
+
+def select(graph, layer):
+    mask, inside, outside = layer.inputs
+    graph.node("Where", [_is_set(graph, mask), inside, outside], layer.output)
+
+
+def subtract(graph, layer):
+    graph.node("Sub", layer.inputs, layer.output)
+
+
+def blend(graph, layer):
+    weight, first, second = layer.inputs
+    power = graph.node("Pow", [weight, graph.constant(np.float32(layer.exponent))])
+    step = graph.node("Mul", [power, graph.node("Sub", [second, first])])
+    graph.node("Add", [first, step], layer.output)
+
+
+def smooth_fill(graph, layer):
+    x, mask = layer.inputs
+    zero, one, least = (graph.constant(np.float32(value)) for value in (0, 1, layer.least))
+    pyramid = [(graph.node("Where", [_is_set(graph, mask), zero, x]), graph.node("Sub", [one, mask]))]
+    for _ in range(layer.levels):
+        halves = {"kernel_shape": (2, 2), "strides": (2, 2)}
+        pyramid.append(tuple(graph.node("AveragePool", [part], **halves) for part in pyramid[-1]))
+    values, share = pyramid.pop()
+    known = graph.node("Cast", [graph.node("Greater", [share, least])], to=_FLOAT)
+    values = graph.node("Div", [values, graph.node("Max", [share, least])])
+    around = {"kernel_shape": (3, 3), "pads": (1, 1, 1, 1), "count_include_pad": 1}
+    for _ in range(layer.spread):
+        share = graph.node("AveragePool", [known], **around)
+        total = graph.node("AveragePool", [graph.node("Mul", [values, known])], **around)
+        mean = graph.node("Div", [total, graph.node("Max", [share, least])])
+        values = graph.node("Where", [_is_set(graph, known), values, mean])
+        known = graph.node("Cast", [_is_set(graph, share)], to=_FLOAT)
+    scales = graph.constant(np.array([1, 1, 2, 2], np.float32))
+    while pyramid:
+        own, share = pyramid.pop()
+        finer = graph.node("Resize", [values, "", scales], mode="linear")
+        lacking = graph.node("Mul", [graph.node("Sub", [one, share]), finer])
+        values = graph.node("Add", [own, lacking], None if pyramid else layer.output)
+
+
+def patch_match(graph, layer):
+    graph.node("PatchMatch", layer.inputs, layer.output, domain="pix2rt")
+
+
+def patch_paste(graph, layer):
+    graph.node("PatchPaste", layer.inputs, layer.output, domain="pix2rt")
+
+
+def paste_bytes(graph, layer):
+    x, image, mask = layer.inputs
+    is_missing = graph.node("Unsqueeze", [graph.node("Cast", [mask], to=TensorProto.BOOL), graph.integers(-1)])
+    graph.node("Where", [is_missing, _bytes(graph, layer, x), image], layer.output)
+
+
+def to_match(graph, layer):
+    graph.node("Identity", layer.inputs, layer.output)
+
+
+LAYERS = {op: globals()[op] for op in OPS}

@@ -6,8 +6,10 @@ from pathlib import Path
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
+from cuda_ext import reference as patch_swap
 from runtime.engines.onnx_metadata import read_spec
 from runtime.engines.program import read_program
+from runtime.engines.program_layers import OPS
 
 
 def run_program(program, weights, inputs):
@@ -143,14 +145,75 @@ def depth_to_space(layer, weights, x):
 
 
 def upsample(layer, weights, x):
-    if layer.mode == "nearest":
-        return x.repeat(2, 2).repeat(2, 3)
+    return enlarged(x, layer.scale, layer.mode)
+
+
+def enlarged(x, scale, mode="linear"):
+    if mode == "nearest":
+        return x.repeat(scale, 2).repeat(scale, 3)
     for axis in (2, 3):
-        x = np.moveaxis(x, axis, 0)
-        padded = np.concatenate([x[:1], x, x[-1:]])
-        pairs = np.stack([0.25 * padded[:-2] + 0.75 * x, 0.75 * x + 0.25 * padded[2:]], 1)
-        x = np.moveaxis(pairs.reshape(-1, *x.shape[1:]), 0, axis)
+        side = x.shape[axis]
+        at = np.clip((np.arange(scale * side) + 0.5) / scale - 0.5, 0, side - 1)
+        x = np.apply_along_axis(lambda line, at=at, side=side: np.interp(at, np.arange(side), line), axis, x)
     return x
+
+
+def hole_mask(layer, weights, mask):
+    return (mask[:, None] != 0).astype(np.float64)
+
+
+def select(layer, weights, mask, inside, outside):
+    return np.where(mask > 0, inside, outside)
+
+
+def subtract(layer, weights, x, y):
+    return x - y
+
+
+def blend(layer, weights, weight, first, second):
+    return first + weight**layer.exponent * (second - first)
+
+
+def smooth_fill(layer, weights, x, mask):
+    pyramid = [(np.where(mask > 0, 0, x), 1 - mask)]
+    for _ in range(layer.levels):
+        pyramid.append(tuple(_halved(part) for part in pyramid[-1]))
+    values, share = pyramid.pop()
+    known = np.broadcast_to(share > layer.least, values.shape).astype(np.float64)
+    values = values / np.maximum(share, layer.least)
+    for _ in range(layer.spread):
+        share = _box(known) / 9
+        mean = _box(values * known) / 9 / np.maximum(share, layer.least)
+        values, known = np.where(known > 0, values, mean), (share > 0).astype(np.float64)
+    for own, share in reversed(pyramid):
+        values = own + (1 - share) * enlarged(values, 2)
+    return values
+
+
+def _halved(x):
+    n, c, h, w = x.shape
+    return x.reshape(n, c, h // 2, 2, w // 2, 2).mean((3, 5))
+
+
+def _box(x):
+    """Sums of 3×3 windows, zero outside."""
+    return sliding_window_view(np.pad(x, ((0, 0), (0, 0), (1, 1), (1, 1))), (3, 3), (2, 3)).sum((4, 5))
+
+
+def patch_match(layer, weights, features, mask):
+    return patch_swap.patch_match(features.astype(np.float32), mask > 0)
+
+
+def patch_paste(layer, weights, features, mask, match):
+    return patch_swap.patch_paste(features, mask > 0, match)
+
+
+def paste_bytes(layer, weights, x, image, mask):
+    return np.where(mask[..., None] != 0, to_bytes(layer, weights, x), image)
+
+
+def to_match(layer, weights, match):
+    return match
 
 
 def to_bytes(layer, weights, x):
@@ -161,24 +224,4 @@ def to_floats(layer, weights, x):
     return x.astype(np.float32)
 
 
-LAYERS = {
-    function.__name__: function
-    for function in (
-        activation,
-        add,
-        affine,
-        average_pool,
-        batch_norm,
-        concat,
-        conv,
-        conv_transpose,
-        depth_to_space,
-        from_bytes,
-        instance_norm,
-        label_features,
-        max_pool,
-        to_bytes,
-        to_floats,
-        upsample,
-    )
-}
+LAYERS = {op: globals()[op] for op in OPS}

@@ -12,6 +12,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from cuda_ext import onnx_functions
 from runtime.engines.labels import LabelSpec
 from runtime.engines.spec import SPEC_KEY, Cost, EngineSpec, StyleBank, TensorSpec
 
@@ -33,6 +34,7 @@ def save(path, spec, nodes, constants=(), metadata=None):
         [numpy_helper.from_array(np.asarray(value), name) for name, value in constants],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+    onnx_functions.add_functions(model)
     helper.set_model_props(model, {SPEC_KEY: spec.to_json()} if metadata is None else metadata)
     onnx.checker.check_model(model)
     onnx.save(model, path)

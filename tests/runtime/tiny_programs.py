@@ -1,10 +1,21 @@
-"""A small program of every kind of layer between labels and bytes, its weights, and engine files that carry it."""
+"""Small programs, from labels to bytes and of holes, of every kind of layer, and engine files that carry them."""
 
 from dataclasses import replace
 
 import numpy as np
 
 from runtime.engines.program import PROGRAM_KEY, Program
+from runtime.engines.program_holes import (
+    Blend,
+    HoleMask,
+    PasteBytes,
+    PatchMatch,
+    PatchPaste,
+    Select,
+    SmoothFill,
+    Subtract,
+    ToMatch,
+)
 from runtime.engines.program_layers import (
     Activation,
     Add,
@@ -15,10 +26,12 @@ from runtime.engines.program_layers import (
     Conv,
     ConvTranspose,
     DepthToSpace,
+    FromBytes,
     InstanceNorm,
     LabelFeatures,
     MaxPool,
     ToBytes,
+    ToFloats,
     Upsample,
 )
 from runtime.engines.spec import SPEC_KEY, TensorSpec
@@ -68,6 +81,69 @@ PROGRAM = Program(
         ToBytes(("tanh",), "image", 127.5, 127.5),
     )
 )
+
+# Holes are filled smoothly, then by patches of what a convolution makes of that, a quarter of the size.
+HOLES = Program(
+    (
+        HoleMask(("hole_mask",), "hole"),
+        FromBytes(("photo",), "known", 1 / 127.5, -1.0),
+        SmoothFill(("known", "hole"), "filled", 2, 3, 1e-3),
+        Concat(("filled", "hole"), "seen"),
+        Conv(("seen",), "features", ("wide_holes",), "bias", (4, 4), _ONE, _NONE, "zero"),
+        Activation(("features",), "relu", "relu"),
+        MaxPool(("hole",), "small", (4, 4), (4, 4), _NONE),
+        PatchMatch(("relu", "small"), "match inside"),
+        PatchPaste(("relu", "small", "match inside"), "swapped"),
+        ToMatch(("match inside",), "match"),
+        ToFloats(("swapped",), "features out"),
+        Upsample(("swapped",), "large", 4, "linear"),
+        Conv(("large",), "made", ("to_image",), None, _ONE, _ONE, _NONE, "zero"),
+        Subtract(("filled", "made"), "missing"),
+        AveragePool(("missing",), "mean", (8, 8), (8, 8), _NONE),
+        Upsample(("mean",), "light", 8, "linear"),
+        Add(("made", "light"), "lit"),
+        AveragePool(("hole",), "cells", (8, 8), (8, 8), _NONE),
+        Upsample(("cells",), "depth", 8, "linear"),
+        Blend(("depth", "filled", "lit"), "blended", 2),
+        Select(("hole", "blended", "known"), "pasted"),
+        PasteBytes(("pasted", "photo", "hole_mask"), "completed", 127.5, 127.5),
+    )
+)
+HOLE_WEIGHTS = {
+    "wide_holes": _RNG.uniform(-0.5, 0.5, (4, 4, 4, 4)).astype(np.float32),
+    "to_image": _RNG.uniform(-0.5, 0.5, (3, 4, 1, 1)).astype(np.float32),
+    "bias": WEIGHTS["bias"],
+}
+HOLE_SPEC = replace(
+    SPEC,
+    kind="inpainter",
+    family="inpainting",
+    inputs=(TensorSpec("photo", "uint8", ("N", "H", "W", 3)), TensorSpec("hole_mask", "uint8", ("N", "H", "W"))),
+    outputs=(
+        TensorSpec("completed", "uint8", ("N", "H", "W", 3)),
+        TensorSpec("match", "int32", ("N", "h", "w")),
+        TensorSpec("features out", "float32", ("N", 4, "h", "w")),
+    ),
+    size=None,
+    size_multiple=8,
+    smallest_side=16,
+    labels=None,
+    styles=None,
+)
+
+
+def holes(n=2, height=32, width=40):
+    """Photos and masks for `HOLES`: in the first a hole in the middle, in the second two at the border."""
+    rng = np.random.default_rng(0)
+    photo, mask = rng.integers(0, 256, (n, height, width, 3), np.uint8), np.zeros((n, height, width), np.uint8)
+    mask[0, 9:16, 10:25] = 255
+    mask[1:, :6, 20:30] = mask[1:, 17:, -3:] = 1
+    return {"photo": photo, "hole_mask": mask}
+
+
+def holes_engine(path, document=None):
+    """An engine file of `HOLES`."""
+    return engine(path, HOLES, HOLE_SPEC, HOLE_WEIGHTS, document)
 
 
 def engine(path, program=PROGRAM, spec=SPEC, weights=WEIGHTS, document=None):

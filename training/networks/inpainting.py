@@ -61,7 +61,7 @@ class Inpainting(nn.Module):
             guess = made = pasted(made, known, missing)
             for _ in range(self.iterations):
                 made = pasted(self.translate(made, missing), known, missing)
-                made = pasted(made + low_pass(guess) - low_pass(made), known, missing)
+                made = pasted(made + low_pass(guess - made), known, missing)
         return made
 
     def coarse(self, image: Tensor, hole: Tensor) -> Tensor:

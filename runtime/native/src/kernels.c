@@ -2,6 +2,10 @@
  * else is compiled with those flags, so that the library loads on any CPU. */
 #include "bytes.h"
 #include "direct.h"
+#include "fill.h"
+#include "mask.h"
+#include "patch_match.h"
+#include "patch_paste.h"
 #include "stem.h"
 #include "system.h"
 #include "winograd.h"
@@ -16,6 +20,8 @@ static int64_t scratch(const p2r_layer *layer, int threads) {
     case P2R_CONV: return uses_winograd(layer) ? winograd_scratch(layer, threads) : direct_scratch(layer, threads);
     case P2R_CONV_TRANSPOSE: return direct_scratch(layer, threads);
     case P2R_STEM: return stem_scratch(layer, threads);
+    case P2R_SMOOTH_FILL: return fill_scratch(layer);
+    case P2R_PATCH_MATCH: return match_scratch(layer, threads);
     default: return 0;
     }
 }
@@ -37,12 +43,24 @@ static void run(const p2r_layer *layer, const p2r_call *call) {
     case P2R_UPSAMPLE: run_rows(layer, call, upsample_row); break;
     case P2R_FROM_BYTES:
     case P2R_TO_BYTES:
+    case P2R_PASTE_BYTES:
     case P2R_TO_FLOATS: bytes_run(layer, call); break;
     case P2R_CODES:
     case P2R_POOL_CODES: codes_run(layer, call); break;
     case P2R_STEM: stem_run(layer, call); break;
     case P2R_LABEL_FEATURES: run_rows(layer, call, label_features_row); break;
     case P2R_STYLE_FEATURES: run_rows(layer, call, style_features_row); break;
+    case P2R_MASK_FROM_BYTES: mask_run(layer, call, mask_from_bytes_row); break;
+    case P2R_TO_MASK: mask_run(layer, call, to_mask_row); break;
+    case P2R_FROM_MASK: mask_run(layer, call, from_mask_row); break;
+    case P2R_MASK_POOL: mask_run(layer, call, mask_pool_row); break;
+    case P2R_MASK_UPSAMPLE: mask_run(layer, call, mask_upsample_row); break;
+    case P2R_SELECT: run_rows(layer, call, select_row); break;
+    case P2R_BLEND: run_rows(layer, call, blend_row); break;
+    case P2R_SMOOTH_FILL: fill_run(layer, call); break;
+    case P2R_PATCH_MATCH: match_run(layer, call); break;
+    case P2R_PATCH_PASTE: run_rows(layer, call, paste_row); break;
+    case P2R_TO_MATCH: to_match_run(layer, call); break;
     default: break;
     }
 }

@@ -83,6 +83,12 @@ static int is_inside(const p2r_call *call, int64_t offset, int64_t bytes) {
            bytes <= call->arena_bytes - offset;
 }
 
+/* Of a pixel in `codes`, or in `codes_out` where `is_out`. */
+static int64_t code_bytes(const p2r_layer *layer, int is_out) {
+    if (layer->kind == P2R_PATCH_MATCH || layer->kind == P2R_PATCH_PASTE || layer->kind == P2R_TO_MATCH) return 4;
+    return is_out || layer->kind == P2R_STEM ? 2 + 4 * layer->options[3] : 2;
+}
+
 /* Whether what a layer reads and writes lies in the arena: the planner has seen to it, a slip of its would be a crash. */
 static int is_sound(const p2r_kernels *kernels, const p2r_layer *layer, const p2r_call *call) {
     int64_t lanes = kernels->lanes, n = layer->batch;
@@ -99,11 +105,11 @@ static int is_sound(const p2r_kernels *kernels, const p2r_layer *layer, const p2
     int64_t bytes = layer->kind == P2R_NORM ? 2 * n * channels * 4 : n * channels * layer->height * layer->width * 4;
     if (layer->out >= 0 && !is_inside(call, layer->out, bytes)) return 0;
     if (layer->stats >= 0 && !is_inside(call, layer->stats, n * channels * 16)) return 0;
-    int64_t pixels = n * layer->source[0] * layer->source[1];
-    if (layer->codes >= 0 && !is_inside(call, layer->codes, pixels * (layer->kind == P2R_STEM ? 2 + 4 * layer->options[3] : 2)))
-        return 0;
-    pixels = n * layer->height * layer->width;
-    if (layer->codes_out >= 0 && !is_inside(call, layer->codes_out, pixels * (2 + 4 * layer->options[3]))) return 0;
+    int64_t pixels = n * layer->height * layer->width, before = n * layer->source[0] * layer->source[1];
+    if (layer->codes >= 0 && !is_inside(call, layer->codes, before * code_bytes(layer, 0))) return 0;
+    if (layer->codes_out >= 0 && !is_inside(call, layer->codes_out, pixels * code_bytes(layer, 1))) return 0;
+    if (layer->mask >= 0 && !is_inside(call, layer->mask, before * 4)) return 0;
+    if (layer->mask_out >= 0 && !is_inside(call, layer->mask_out, pixels * 4)) return 0;
     int64_t scratch = kernels->scratch(layer, call->threads);
     return scratch >= 0 && is_inside(call, layer->scratch, scratch);
 }

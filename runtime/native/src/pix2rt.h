@@ -1,11 +1,11 @@
-/* What the Python side and the kernels agree on. Every field is checked and filled by runtime/engines/native_plan.py;
+/* What the Python side and the kernels agree on. Every field is checked and filled by runtime/engines/native_steps.py;
  * library.py holds the same structures for ctypes. Change P2R_ABI with any of them. */
 #ifndef PIX2RT_H
 #define PIX2RT_H
 #include <stddef.h>
 #include <stdint.h>
 
-#define P2R_ABI 1
+#define P2R_ABI 2
 
 #if defined(_WIN32)
 #define P2R_EXPORT __declspec(dllexport)
@@ -39,7 +39,7 @@ enum {
     P2R_CONV,
     P2R_CONV_TRANSPOSE,
     P2R_NORM,           /* stats -> scale, shift of [N][C] */
-    P2R_SUM,            /* one or more operands, added */
+    P2R_SUM,            /* one or more operands, added or subtracted */
     P2R_CONCAT,
     P2R_STATS,
     P2R_AVERAGE_POOL,
@@ -54,6 +54,18 @@ enum {
     P2R_STEM,           /* convolution of codes */
     P2R_LABEL_FEATURES, /* codes as floats, for whatever is no convolution */
     P2R_STYLE_FEATURES,
+    P2R_MASK_FROM_BYTES,
+    P2R_TO_MASK,        /* a value of one channel -> mask */
+    P2R_FROM_MASK,
+    P2R_MASK_POOL,
+    P2R_MASK_UPSAMPLE,
+    P2R_SELECT,
+    P2R_BLEND,
+    P2R_SMOOTH_FILL,
+    P2R_PATCH_MATCH,    /* features, mask -> match, int32 [N][H][W] */
+    P2R_PATCH_PASTE,
+    P2R_PASTE_BYTES,
+    P2R_TO_MATCH,
     P2R_KINDS
 };
 
@@ -67,10 +79,11 @@ typedef struct {
     const void *bias, *gain;           /* floats of one output channel each, unaligned; or NULL */
     int64_t out;                       /* arena; of P2R_NORM: scale, then shift */
     int64_t stats;                     /* arena: doubles [N][ceil(C/B)*B][mean, variance]; or -1 */
-    int64_t codes, codes_out;          /* arena: see stem.h */
+    int64_t codes, codes_out;          /* arena: see stem.h; of patches: their match */
+    int64_t mask, mask_out;            /* arena: see mask.h */
     int64_t scratch;                   /* arena: memory of the layer's own, as large as `scratch` says */
     int32_t channels, height, width;   /* of the output */
-    int32_t source[2];                 /* height and width of `codes` */
+    int32_t source[2];                 /* height and width of `codes` and `mask` */
     int32_t kernel[2], stride[2], dilation[2], pad[2];
     int32_t is_reflected;
     int32_t algorithm;

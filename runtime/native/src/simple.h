@@ -27,6 +27,7 @@ static void run_rows(const p2r_layer *layer, const p2r_call *call, p2r_work work
     p2r_parallel(call->threads, layer->batch * blocks(layer->channels) * layer->height, work, &job);
 }
 
+/* The sum of all operands; options[0]: the first less the others. */
 static void sum_row(void *context, int unit, int worker) {
     const row_job *job = context;
     row_unit u = row_of_unit(job, unit);
@@ -36,8 +37,10 @@ static void sum_row(void *context, int unit, int worker) {
         plane p = plane_of(job->call, &job->layer->in[i], u.image, u.block);
         const float *row = p.data + (int64_t)u.y * width * B;
         if (i == 0) for (int x = 0; x < width; x++) v_store(u.out + x * B, seen(&p, row + x * B));
-        else for (int x = 0; x < width; x++)
-            v_store(u.out + x * B, v_add(v_load(u.out + x * B), seen(&p, row + x * B)));
+        else if (job->layer->options[0])
+            for (int x = 0; x < width; x++) v_store(u.out + x * B, v_sub(v_load(u.out + x * B), seen(&p, row + x * B)));
+        else
+            for (int x = 0; x < width; x++) v_store(u.out + x * B, v_add(v_load(u.out + x * B), seen(&p, row + x * B)));
     }
 }
 
@@ -110,23 +113,37 @@ static void depth_to_space_row(void *context, int unit, int worker) {
         }
 }
 
-/* Twice the size; options[0]: linear, between pixels' centres, else the nearest pixel. */
+/* Where output i of an axis that is enlarged `scale` times lies: `t` of the way from input a to b. */
+typedef struct {
+    int a, b;
+    float t;
+} between;
+
+INLINE between enlarged(int i, int scale, int side) { /* linear, between pixels' centres */
+    int at = max_int(0, 2 * i + 1 - scale), a = at / (2 * scale);
+    return (between){a, min_int(a + 1, side - 1), (float)(at % (2 * scale)) / (float)(2 * scale)};
+}
+INLINE between nearest(int i, int scale) { return (between){i / scale, i / scale, 0}; }
+
+/* options[1] times the size; options[0]: linear, between pixels' centres, else the nearest pixel. */
 static void upsample_row(void *context, int unit, int worker) {
     const row_job *job = context;
     const p2r_layer *layer = job->layer;
     row_unit u = row_of_unit(job, unit);
     plane p = plane_of(job->call, layer->in, u.image, u.block);
-    int near_y = u.y / 2, far_y = min_int(max_int(near_y + (u.y % 2 ? 1 : -1), 0), p.height - 1);
-    const float *near_row = p.data + (int64_t)near_y * p.width * B, *far_row = p.data + (int64_t)far_y * p.width * B;
-    vec most = v_set(0.75f), rest = v_set(0.25f);
+    int is_linear = layer->options[0], scale = layer->options[1];
+    between v = is_linear ? enlarged(u.y, scale, p.height) : nearest(u.y, scale);
+    const float *upper = p.data + (int64_t)v.a * p.width * B, *lower = p.data + (int64_t)v.b * p.width * B;
+    vec down = v_set(v.t), up = v_set(1 - v.t);
     (void)worker;
     for (int x = 0; x < layer->width; x++) {
-        int near_x = x / 2, far_x = min_int(max_int(near_x + (x % 2 ? 1 : -1), 0), p.width - 1);
-        vec value = seen(&p, near_row + near_x * B);
-        if (layer->options[0]) {
-            vec a = v_fma(value, most, v_mul(seen(&p, near_row + far_x * B), rest));
-            vec b = v_fma(seen(&p, far_row + near_x * B), most, v_mul(seen(&p, far_row + far_x * B), rest));
-            value = v_fma(a, most, v_mul(b, rest));
+        between h = is_linear ? enlarged(x, scale, p.width) : nearest(x, scale);
+        vec value = seen(&p, upper + h.a * B);
+        if (is_linear) {
+            vec right = v_set(h.t), left = v_set(1 - h.t);
+            vec a = v_fma(value, left, v_mul(seen(&p, upper + h.b * B), right));
+            vec b = v_fma(seen(&p, lower + h.a * B), left, v_mul(seen(&p, lower + h.b * B), right));
+            value = v_fma(a, up, v_mul(b, down));
         }
         v_store(u.out + x * B, value);
     }

@@ -3,6 +3,7 @@
 import copy
 import json
 import mmap
+from dataclasses import replace
 
 import numpy as np
 import onnx
@@ -11,14 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import numpy_helper
 
-from runtime.engines.initializers import find_initializers
+from runtime.engines.initializers import Initializer, find_initializers
 from runtime.engines.onnx_metadata import read_spec
 from runtime.engines.program import parse_program, read_program
-from runtime.engines.program_layers import OPS
+from runtime.engines.program_layers import OPS, Upsample
 from runtime.errors import EngineFormatError, UnknownProgramError
 from tests.paths import ROOT
 from tests.runtime import tiny_programs
-from tests.runtime.tiny_programs import PROGRAM, SHAPES, SPEC, WEIGHTS
+from tests.runtime.tiny_programs import HOLE_SPEC, HOLES, PROGRAM, SHAPES, SPEC, WEIGHTS
 
 ASSETS = ROOT / "runtime" / "assets"
 DOCUMENT = json.loads(PROGRAM.to_json())
@@ -48,8 +49,16 @@ def test_a_program_comes_back_as_it_was_written(engine):
 
 
 def test_every_layer_is_tried_here():
-    used = {layer.op for layer in PROGRAM.layers}
-    assert used | {"from_bytes", "to_floats"} == OPS.keys()
+    used = {layer.op for program in (PROGRAM, HOLES) for layer in program.layers}
+    assert used == OPS.keys()
+
+
+def test_a_program_has_the_oldest_format_that_holds_it():
+    """So that what an older version can run stays what it can run."""
+    assert json.loads(PROGRAM.to_json())["format"] == 1
+    assert json.loads(HOLES.to_json())["format"] == 2
+    twice, thrice = (replace(PROGRAM, layers=(Upsample(("a",), "b", scale, "linear"),)) for scale in (2, 3))
+    assert [json.loads(program.to_json())["format"] for program in (twice, thrice)] == [1, 2]
 
 
 def test_an_engine_without_a_program(tmp_path):
@@ -147,7 +156,7 @@ def test_documents_that_are_damaged(name):
 
 @pytest.mark.parametrize(
     ("document", "message"),
-    [({"format": 2}, "format 2, this pix2rt reads up to 1"), (changed(3, op="warp"), "layer 3 .* 'warp'")],
+    [({"format": 3}, "format 3, this pix2rt reads up to 2"), (changed(3, op="warp"), "layer 3 .* 'warp'")],
 )
 def test_programs_of_a_newer_version(document, message):
     with pytest.raises(UnknownProgramError, match=message):
@@ -179,6 +188,46 @@ def test_layers_that_do_not_fit(tmp_path, name):
     document, message = UNFIT[name]
     with pytest.raises(EngineFormatError, match=message):
         read_whole(tiny_programs.engine(tmp_path / "e.onnx", document=json.dumps(document)))
+
+
+# Layers of HOLES: 2 is the filling, 4 the convolution, 7 the match, 8 what it pastes, 9 shows the match, 13 subtracts,
+# 19 blends, 20 selects, 21 gives bytes.
+UNFIT_HOLES = {
+    "a mask of several channels": ({2: {"inputs": ["known", "known"]}}, "a mask of"),
+    "a mask of another size": ({2: {"inputs": ["known", "small"]}, 6: None}, "no input 'small'"),
+    "a filling of odd sides": ({2: {"levels": 4}}, "expected multiples of 16"),
+    "levels": ({2: {"levels": 9}}, "expected a whole number from 1 to 8"),
+    "a match in the place of floats": ({8: {"inputs": ["match inside", "small", "match inside"]}}, "int32"),
+    "floats in the place of a match": ({8: {"inputs": ["relu", "small", "relu"]}}, "a match of float32"),
+    "a match of another size": (
+        {7: {"inputs": ["filled", "hole"]}, 9: {"inputs": ["match inside"]}},
+        "a match of int32 .* expected int32",
+    ),
+    "floats as a match": ({9: {"inputs": ["relu"]}}, "a match of float32"),
+    "a match as floats": ({10: {"inputs": ["match inside"]}}, "expected floats of four axes"),
+    "a match that is activated": ({5: {"inputs": ["match inside"]}}, "no input"),
+    "a difference of two shapes": ({13: {"inputs": ["filled", "relu"]}}, "subtracts"),
+    "a blend of two shapes": ({19: {"inputs": ["depth", "filled", "swapped"]}}, "blends"),
+    "a choice of two shapes": ({20: {"inputs": ["hole", "blended", "swapped"]}}, "chooses"),
+    "a value in the place of the image": ({21: {"inputs": ["pasted", "made", "hole_mask"]}}, "no input 'made'"),
+    "the image in the place of a value": ({21: {"inputs": ["photo", "photo", "hole_mask"]}}, "no input 'photo'"),
+    "the mask in the place of the image": ({21: {"inputs": ["pasted", "hole_mask", "hole_mask"]}}, "expected uint8"),
+    "an image of other channels": ({21: {"inputs": ["swapped", "photo", "hole_mask"]}}, "pastes"),
+    "an exponent": ({19: {"exponent": 3}}, "expected a whole number from 1 to 2"),
+    "a large scale": ({11: {"scale": 17}}, "expected a whole number from 2 to 16"),
+}
+
+
+@pytest.mark.parametrize("name", UNFIT_HOLES)
+def test_layers_of_holes_that_do_not_fit(name):
+    changes, message = UNFIT_HOLES[name]
+    document = json.loads(HOLES.to_json())
+    layers = [layer | (changes.get(index, {}) or {}) for index, layer in enumerate(document["layers"])]
+    document["layers"] = [layer for index, layer in enumerate(layers) if changes.get(index, {}) is not None]
+    weights = {name: Initializer(name, 0, weight.shape) for name, weight in tiny_programs.HOLE_WEIGHTS.items()}
+    shapes = {name: array.shape for name, array in tiny_programs.holes().items()}
+    with pytest.raises(EngineFormatError, match=message):
+        parse_program(json.dumps(document), HOLE_SPEC, "e.onnx").values(shapes, HOLE_SPEC, weights)
 
 
 def with_initializer(path, change):

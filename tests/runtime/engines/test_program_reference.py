@@ -44,6 +44,16 @@ def test_from_labels_to_bytes(tmp_path):
     assert np.ptp(expected["image"]) > 100
 
 
+def test_holes(tmp_path):
+    expected, received = run_both(tiny_programs.holes_engine(tmp_path / "e.onnx"), tiny_programs.holes())
+    np.testing.assert_array_equal(received["match"], expected["match"])
+    assert (expected["match"] >= 0).any(axis=(1, 2)).all()
+    np.testing.assert_allclose(received["features out"], expected["features out"], atol=1e-5)
+    difference = np.abs(expected["completed"].astype(int) - received["completed"])
+    assert difference.max() <= 1
+    assert np.mean(difference > 0) < 0.01
+
+
 @settings(max_examples=150, deadline=None)
 @given(random_programs())
 def test_random_layers(tmp_path_factory, case):

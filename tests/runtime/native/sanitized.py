@@ -73,6 +73,7 @@ def main():
     from runtime.engines.source import EngineSource
     from runtime.native.library import instruction_sets
     from tests.runtime import tiny_programs
+    from tests.runtime.native.test_holes import matches
     from tests.runtime.native.test_labels import maps
     from tests.runtime.random_programs import random_programs
 
@@ -93,13 +94,15 @@ def main():
         phases=[Phase.generate],
         suppress_health_check=list(HealthCheck),
     )
-    @given(random_programs())
+    @given(random_programs(with_matches=True))
     def random(case):
         program, weights, spec, image = case
         run(tiny_programs.engine(folder / "random.onnx", program, spec, weights), spec, {"image": image})
 
     run(tiny_programs.engine(folder / "labels.onnx"), tiny_programs.SPEC, maps("random"))
     run(tiny_programs.engine(folder / "labels.onnx"), tiny_programs.SPEC, maps("areas"))
+    run(tiny_programs.holes_engine(folder / "holes.onnx"), tiny_programs.HOLE_SPEC, tiny_programs.holes())
+    matches(folder, run)
     random()
     print("all clean")
 

@@ -1,0 +1,70 @@
+"""Inpainters in native kernels: the program of their graph, and the gate that gives each backend its own matches."""
+
+from collections import Counter
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from export.gate import Example, _matches, _showing_matches
+from runtime.engines.engine import open_engine
+from runtime.engines.program import read_program
+from runtime.native.library import missing_reason
+from tests.export.test_inpainting import SIZE, checkpoint_path, completed, engines, random_inputs
+from tests.tolerances import GREY_LEVELS
+
+__all__ = ["checkpoint_path", "engines"]  # fixtures
+needs_kernels = pytest.mark.skipif(missing_reason() is not None, reason=str(missing_reason()))
+
+
+@needs_kernels
+@pytest.mark.parametrize(("name", "scales", "iterations"), [("one", 1, 1), ("two", 2, 2), ("dynamic", 2, 1)])
+@torch.no_grad()
+def test_native_engine_equals_the_definition(name: str, scales: int, iterations: int, engines: Any) -> None:
+    engine = engines(name)
+    assert engine.backends == ("onnxruntime", "native")
+    for size in [(1, *SIZE)] if engine.spec.size else [(2, 32, 48), (1, 64, 32), (1, 32, 32)]:
+        arrays = random_inputs(*size)
+        missing = arrays["hole_mask"] > 0
+        expected = completed(arrays, scales, iterations)
+        for threads in (1, 3):
+            native = open_engine(engine.path, "cpu", backend="native", threads=threads)
+            received = native.run(arrays)["completed"]
+            assert np.abs(received.astype(int) - expected)[missing].max() <= GREY_LEVELS["fp32"]
+            np.testing.assert_array_equal(received[~missing], arrays["image"][~missing])
+
+
+def test_the_program_is_coarse(engines: Any) -> None:
+    """Filling is one layer, and what is pasted twice is pasted once."""
+    program, _ = read_program(engines("two").path, engines("two").spec) or pytest.fail("no program")
+    counts = Counter(layer.op for layer in program.layers)
+    assert {op: counts[op] for op in ("hole_mask", "smooth_fill", "blend", "patch_match", "patch_paste")} == {
+        "hole_mask": 1,
+        "smooth_fill": 2,
+        "blend": 1,
+        "patch_match": 4,
+        "patch_paste": 4,
+    }
+    assert counts["affine"] == 4
+    assert counts["select"] == 2 + 2 * 4 - 1  # one before each scale and two a pass; the last pastes bytes
+    assert [layer.op for layer in program.layers][-1] == "paste_bytes"
+
+
+@pytest.mark.parametrize("name", ["half", "style", "baseline"])
+def test_engines_without_a_program_say_why(name: str, engines: Any) -> None:
+    assert engines(name).obstacle
+    assert engines(name).backends == ("onnxruntime",)
+
+
+@needs_kernels
+def test_matches_are_those_of_the_backend(engines: Any) -> None:
+    """Each is held against the checkpoint by its own: where keys all but tie, backends may differ."""
+    engine = engines("two")
+    examples = [Example(random_inputs(1, *SIZE), lambda matches: {}, follows_matches=True)]
+    with _showing_matches(engine.path, examples) as shown:
+        assert shown
+        for backend in engine.backends:
+            (given,) = _matches(shown, backend, examples)
+            assert [match.shape for match in given] == [(1, 4, 6)] * 2 + [(1, 8, 12)] * 2
+            assert all(match.dtype == np.int32 and (match >= 0).any() and (match == -1).any() for match in given)
