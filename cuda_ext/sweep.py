@@ -7,6 +7,7 @@ from cuda_ext.geometry import THREADS, TILE_HEIGHT, TILE_WIDTH, Launch, match_fi
 
 COLUMNS = (128, 64)  # key pixels of a strip's row, in the order in which a GPU with enough shared memory takes them
 CHUNK = 64  # channels that are loaded at once
+BANDS = 2  # of query rows that threads share
 STAGES, QUERY_SLOTS = (3, 2), (4, 2)  # chunks of keys and of queries in shared memory, for each of the strips
 WINDOW_HEIGHT, WINDOW_WIDTH = TILE_HEIGHT + 2, TILE_WIDTH + 2
 PACK_PIXELS = 64
@@ -85,7 +86,7 @@ def plan(count: int, channels: int, height: int, width: int, columns: int, proce
         f"patch_sweep_{columns}_fp16",
         (blocks, 1, count),
         (channels, height, width),
-        2 * columns,
+        2 * BANDS * columns,
         shared_bytes(columns),
     )
     known = ("hole", "packed", "scale", "rows", "costs", "tiles", "tile_count")

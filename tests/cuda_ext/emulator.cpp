@@ -221,6 +221,7 @@ inline unsigned from_lane(unsigned value, int lane) {
 }
 inline int bits_set(unsigned word) { return __builtin_popcount(word); }
 inline int lowest_bit(unsigned word) { return __builtin_ffs(static_cast<int>(word)) - 1; }
+inline int recomputed(int value) { return value; }
 
 inline void load_matrices(unsigned (&words)[4], const void* row) {
     using namespace emulation;

@@ -61,6 +61,13 @@ __device__ inline unsigned from_lane(unsigned value, int lane) { return __shfl_s
 __device__ inline int bits_set(unsigned word) { return __popc(word); }
 __device__ inline int lowest_bit(unsigned word) { return __ffs(static_cast<int>(word)) - 1; }
 
+// The same value, of which the compiler forgets what it knows: what follows from it is computed where it is needed, not
+// once before a loop and kept in a register.
+__device__ inline int recomputed(int value) {
+    asm volatile("" : "+r"(value));
+    return value;
+}
+
 __device__ inline unsigned float_bits(float value) { return __float_as_uint(value); }
 __device__ inline float bits_float(unsigned bits) { return __uint_as_float(bits); }
 

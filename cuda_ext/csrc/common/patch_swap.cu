@@ -141,7 +141,7 @@ extern "C" __global__ void __launch_bounds__(256)
 }
 
 #define PIX2RT_SWEEP(columns, blocks)                                                                                   \
-    extern "C" __global__ void __launch_bounds__(2 * columns, blocks) patch_sweep_##columns##_fp16(                     \
+    extern "C" __global__ void __launch_bounds__(2 * pix2rt::kBands * columns, blocks) patch_sweep_##columns##_fp16(                     \
         const pix2rt::Half* hole, const pix2rt::Half* packed, const float* scale, const unsigned* rows,                 \
         const unsigned* costs, const int* tiles, const int* tile_count, int channels, int height, int width,            \
         unsigned long long* best) {                                                                                     \

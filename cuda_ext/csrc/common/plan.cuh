@@ -71,8 +71,14 @@ __device__ void plan_tiles(const Map<T>& map, const unsigned* rows, int strips, 
         if (!ballot(lane < kTileHeight + 2 && has_hole(top - 1 + lane))) continue;
         int left = 0;  // of the next tile at least
         for (int first = 0; first < map.width; first += 32) {
-            bool query = false;
-            for (int y = top; y < top + kTileHeight; ++y) query |= map.is_query(y, first + lane);
+            bool query = false;  // some pixel of the tile's rows in this column is one; its loads wait for none of the others
+#pragma unroll 12
+            for (int i = 0; i < 3 * kWindowHeight; ++i) {
+                const int y = top - 1 + i / 3, x = first + lane - 1 + i % 3;
+                const bool real = map.contains(y, x);
+                query |= real & map.missing(real ? y : 0, real ? x : 0);
+            }
+            query &= first + lane < map.width;
             unsigned found = ballot(query);
             while (true) {
                 found &= left > first ? (left - first < 32 ? ~0u << (left - first) : 0) : ~0u;

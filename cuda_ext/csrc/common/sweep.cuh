@@ -30,8 +30,9 @@ struct Segment {
 
 template <int kColumns>
 struct Sweep {
-    static constexpr int kThreads = 2 * kColumns;
-    static constexpr int kWarpColumns = kColumns / 32;  // warps side by side, two of them above one another
+    static constexpr int kThreads = 2 * kBands * kColumns;
+    static constexpr int kWarpColumns = kColumns / 32;  // warps side by side …
+    static constexpr int kPieces = 4 / kBands;          // … each with so many times 16 query pixels
     static constexpr int kStages = pix2rt::kStages[kColumns == 64], kQuerySlots = pix2rt::kQuerySlots[kColumns == 64];
     static_assert(kQuerySlots >= kStages, "queries that do not stay take a slot per stage");
 
@@ -77,6 +78,7 @@ struct Sweep {
     }
 
     __device__ void load_keys(const Cursor& cursor, int stage) {
+        const int thread = recomputed(this->thread);
         const Half* row = plan.packed + static_cast<size_t>(cursor.row) * plan.map.width * depth + cursor.chunk * kChunk;
         const unsigned columns = segment.rows[cursor.row];
 #pragma unroll
@@ -90,6 +92,7 @@ struct Sweep {
     }
 
     __device__ void load_queries(int chunk, int slot) {
+        const int thread = recomputed(this->thread);
 #pragma unroll
         for (int i = 0; i < kWindow * kUnits / kThreads; ++i) {
             const int pixel = (thread + i * kThreads) / kUnits, unit = thread % kUnits;
@@ -112,38 +115,38 @@ struct Sweep {
     }
 
     // sums += one chunk's products. `mine` has a bit for each of this warp's four groups of eight columns.
-    __device__ void multiply(const Half* queries, const Half* keys, unsigned mine, float (&sums)[4][4][4]) const {
-        const int lane = thread % 32, warp = thread / 32;
-        const int query = warp / kWarpColumns * 64 + lane % 16;
+    __device__ void multiply(const Half* queries, const Half* keys, unsigned mine, float (&sums)[kPieces][4][4]) const {
+        const int thread = recomputed(this->thread), lane = thread % 32, warp = thread / 32;
+        const int query = warp / kWarpColumns * 16 * kPieces + lane % 16;
         const int key = (lane / 16 * kWarpColumns + warp % kWarpColumns) * 8 + lane % 8;
 #pragma unroll
         for (int k = 0; k < kUnits; k += 2) {
             const int query_unit = swizzled(lane, k + lane / 16) * 8, key_unit = swizzled(lane, k + lane / 8 % 2) * 8;
-            unsigned a[4][4], b[2][4];
+            unsigned a[kPieces][4], b[2][4];
 #pragma unroll
             for (int j = 0; j < 2; ++j)
                 if (mine >> 2 * j & 3) load_matrices(b[j], keys + (key + j * 16 * kWarpColumns) * kChunk + key_unit);
 #pragma unroll
-            for (int i = 0; i < 4; ++i) load_matrices(a[i], queries + (query + i * 16) * kChunk + query_unit);
+            for (int i = 0; i < kPieces; ++i) load_matrices(a[i], queries + (query + i * 16) * kChunk + query_unit);
 #pragma unroll
             for (int j = 0; j < 4; ++j) {
                 if (!(mine >> j & 1)) continue;
                 const unsigned part[2] = {b[j / 2][j % 2 * 2], b[j / 2][j % 2 * 2 + 1]};
 #pragma unroll
-                for (int i = 0; i < 4; ++i) mma_16x8x16(sums[i][j], a[i], part);
+                for (int i = 0; i < kPieces; ++i) mma_16x8x16(sums[i][j], a[i], part);
             }
         }
     }
 
-    __device__ void store(const float (&sums)[4][4][4], unsigned mine) {
-        const int lane = thread % 32, warp = thread / 32, group = lane / 4, member = lane % 4;
-        float* to = shared.gram + group * Diagonals<kColumns>::kRow + warp / kWarpColumns * 8 * kColumns +
+    __device__ void store(const float (&sums)[kPieces][4][4], unsigned mine) {
+        const int thread = recomputed(this->thread), lane = thread % 32, warp = thread / 32, group = lane / 4, member = lane % 4;
+        float* to = shared.gram + group * Diagonals<kColumns>::kRow + warp / kWarpColumns * 2 * kPieces * kColumns +
                     warp % kWarpColumns * 8 + member * 2;
 #pragma unroll
         for (int j = 0; j < 4; ++j) {
             if (!(mine >> j & 1)) continue;
 #pragma unroll
-            for (int i = 0; i < 4; ++i)
+            for (int i = 0; i < kPieces; ++i)
 #pragma unroll
                 for (int h = 0; h < 2; ++h)
                     *reinterpret_cast<Pair*>(to + (2 * i + h) * kColumns + j * 8 * kWarpColumns) =
@@ -156,6 +159,7 @@ struct Sweep {
     };
 
     __device__ void raise_limits(bool query) {
+        const int thread = recomputed(this->thread);
         const int y = thread / kWindowWidth, x = thread % kWindowWidth;
         if (y >= kTileHeight || x >= kTileWidth) return;
         const auto score = static_cast<unsigned>(shared.best.packed[thread] >> 32);
@@ -171,7 +175,7 @@ struct Sweep {
         const int window = segment.top * plan.map.width + segment.left;
         const bool fresh = window != kept;
         kept = window;
-        const int half = thread / kColumns, diagonal = thread % kColumns, warp = thread / 32;
+        const int half = thread / kColumns % 2, diagonal = thread % kColumns, warp = thread / 32;
         Diagonals<kColumns> diagonals;
         diagonals.clear();
         Cursor next{next_row(segment.first - 1), 0};
@@ -182,7 +186,7 @@ struct Sweep {
             unsigned mine = 0;
 #pragma unroll
             for (int j = 0; j < 4; ++j) mine |= (columns >> (j * kWarpColumns + warp % kWarpColumns) & 1) << j;
-            float sums[4][4][4] = {};
+            float sums[kPieces][4][4] = {};
             for (int chunk = 0; chunk < chunks; ++chunk, ++step) {
                 wait_for_copies<kStages - 2>();
                 __syncthreads();
@@ -203,7 +207,7 @@ struct Sweep {
             }
             __syncthreads();
             const int index = (row - 1) * plan.map.width + segment.centre;
-            diagonals.add_row(shared.gram, scale, shared.best, index, complete, thread);
+            diagonals.add_row(shared.gram, scale, shared.best, index, complete, recomputed(thread));
             row = next_row(row + 1);
         }
         wait_for_copies<0>();

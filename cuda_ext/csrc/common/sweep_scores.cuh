@@ -1,7 +1,7 @@
 // From products of pixels to scores of patches: 3×3 diagonal sums of a Gram tile and the best key of each query.
 //
 // A thread has one diagonal of the Gram tile, on which key column − query column is constant modulo the strip's width, for
-// half of the tile's query columns, and all of its rows. Sums along the diagonal cost one read for each product. Two
+// half of the tile's query columns and one band of its rows. Sums along the diagonal cost one read for each product. Two
 // partial sums per (query, key column) wait in registers for the key rows still to come. What wraps around at the end of
 // the strip meets columns there whose key lies outside it.
 #pragma once
@@ -22,25 +22,27 @@ template <int kColumns>
 struct Diagonals {
     static constexpr int kRow = kWindowWidth * kColumns + 8;  // of the Gram tile's query rows; 8 more spare banks
 
-    float two_rows[kTileHeight][kHalf];  // scores that lack their patch's bottom row
-    float one_row[kTileHeight][kHalf];   // scores that lack its middle and bottom row
+    float two_rows[kBandHeight][kHalf];  // scores that lack their patch's bottom row
+    float one_row[kBandHeight][kHalf];   // scores that lack its middle and bottom row
 
     __device__ void clear() {
 #pragma unroll
-        for (int i = 0; i < kTileHeight * kHalf; ++i)
+        for (int i = 0; i < kBandHeight * kHalf; ++i)
             two_rows[i / kHalf][i % kHalf] = one_row[i / kHalf][i % kHalf] = 0.0f;
     }
 
     // Adds a key row's Gram tile, which completes the keys one row above. `scale` is theirs, NaN where none is, `index` the
     // index of the strip's first.
     __device__ void add_row(const float* gram, const float (&scale)[kHalf], Best& best, int index, bool complete, int thread) {
-        const int half = thread / kColumns, diagonal = thread % kColumns;
+        const int half = thread / kColumns % 2, diagonal = thread % kColumns;
+        const int top = thread / (2 * kColumns) * kBandHeight;
+        gram += top * kRow;
         int at[kHalf + 2];
 #pragma unroll
         for (int i = 0; i < kHalf + 2; ++i)
             at[i] = (half * kHalf + i) * kColumns + ((diagonal + half * kHalf + i) & (kColumns - 1));
 #pragma unroll
-        for (int y = kWindowHeight - 1; y >= 0; --y) {
+        for (int y = kBandHeight + 1; y >= 0; --y) {
             float products[kHalf + 2], sums[kHalf];
 #pragma unroll
             for (int i = 0; i < kHalf + 2; ++i) products[i] = gram[y * kRow + at[i]];
@@ -50,12 +52,12 @@ struct Diagonals {
                 float scores[kHalf];
 #pragma unroll
                 for (int i = 0; i < kHalf; ++i) scores[i] = (two_rows[y - 2][i] + sums[i]) * scale[i];
-                keep_best(scores, best, y - 2, half, diagonal + half * kHalf, index, thread % 32);
+                keep_best(scores, best, top + y - 2, half, diagonal + half * kHalf, index, thread % 32);
             }
 #pragma unroll
             for (int i = 0; i < kHalf; ++i) {
-                if (y >= 1 && y <= kTileHeight) two_rows[y - 1][i] = one_row[y - 1][i] + sums[i];
-                if (y < kTileHeight) one_row[y][i] = sums[i];
+                if (y >= 1 && y <= kBandHeight) two_rows[y - 1][i] = one_row[y - 1][i] + sums[i];
+                if (y < kBandHeight) one_row[y][i] = sums[i];
             }
         }
     }

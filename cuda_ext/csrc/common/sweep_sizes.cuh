@@ -12,6 +12,9 @@
 #ifndef PIX2RT_SLOTS
 #define PIX2RT_SLOTS 4, 2
 #endif
+#ifndef PIX2RT_BANDS
+#define PIX2RT_BANDS 2
+#endif
 #ifndef PIX2RT_ROW_COST
 #define PIX2RT_ROW_COST 15
 #endif
@@ -23,6 +26,9 @@ constexpr int kUnits = kChunk / 8;          // 16-byte units of a pixel's chunk
 constexpr unsigned kColumnBits = 0xffffu;   // of a row's plan: groups of eight key pixels that some key near it uses
 constexpr unsigned kHasKey = 1u << 16;      // the row has keys of its own
 constexpr unsigned kHasHole = 1u << 17;     // something is missing in the row
+
+constexpr int kBands = PIX2RT_BANDS;             // of query rows that threads share
+constexpr int kBandHeight = kTileHeight / kBands;
 
 // By the width of a strip, 128 or 64 pixels: chunks of keys in shared memory, and of queries, which stay there for a whole
 // sweep if these are all.
