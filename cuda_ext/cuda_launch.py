@@ -8,9 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cuda_ext import build
+from cuda_ext import build, sweep
 from cuda_ext.geometry import (
-    THREADS,
     Launch,
     match_finish_launch,
     match_launch,
@@ -25,18 +24,49 @@ def launch_match(features: Tensor, hole: Tensor) -> Tensor:
     """`ops.patch_match` on CUDA; the arguments are checked."""
     suffix = _suffix("patch_match", features)
     features, hole = features.contiguous(), _as_features(hole, features)
+    match = features.new_empty(features.shape[:1] + features.shape[2:], dtype=torch.int32)
+    if match.numel():
+        with torch.cuda.device(features.device):
+            (_sweep if suffix == "fp16" else _match_fp32)(_Stream(features.device), features, hole, match)
+    return match
+
+
+def _sweep(stream: "_Stream", features: Tensor, hole: Tensor, match: Tensor) -> None:
+    plan = _plan(stream.index, *features.shape)
+    workspace = torch.empty(plan.size, dtype=torch.uint8, device=features.device)
+    start = workspace.data_ptr()
+    at = {name: start + offset for name, offset in plan.offsets.items()}
+    at |= {"features": features.data_ptr(), "hole": hole.data_ptr(), "match": match.data_ptr()}
+    for launch, inputs, outputs in plan.steps:
+        stream.run(launch, [at[name] for name in inputs], [at[name] for name in outputs])
+
+
+def _match_fp32(stream: "_Stream", features: Tensor, hole: Tensor, match: Tensor) -> None:
     count, channels, height, width = features.shape
-    match = features.new_empty((count, height, width), dtype=torch.int32)
-    if not match.numel():
-        return match
+    inputs = [features.data_ptr(), hole.data_ptr()]
     splits = _splits(features)
     if splits == 1:
-        _run(match_launch(suffix, count, channels, height, width), features.device, (features, hole), match)
-        return match
+        stream.run(match_launch("fp32", count, channels, height, width), inputs, [match.data_ptr()])
+        return
     best = torch.zeros(match.shape, dtype=torch.int64, device=features.device)
-    _run(match_split_launch(suffix, count, channels, height, width, splits), features.device, (features, hole), best)
-    _run(match_finish_launch(match.numel()), features.device, (best,), match)
-    return match
+    launch = match_split_launch("fp32", count, channels, height, width, splits)
+    stream.run(launch, inputs, [best.data_ptr()])
+    stream.run(match_finish_launch(match.numel()), [best.data_ptr()], [match.data_ptr()])
+
+
+@functools.lru_cache(256)
+def _plan(device: int, count: int, channels: int, height: int, width: int) -> sweep.Sweep:
+    processors: int = torch.cuda.get_device_properties(device).multi_processor_count
+    return sweep.plan(count, channels, height, width, sweep.columns_for(_shared_limit(device)), processors)
+
+
+def _shared_limit(device: int) -> int:
+    """Bytes of shared memory that a block may ask for."""
+    driver, _ = _module(device)
+    attribute = driver.CUdevice_attribute.CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN
+    error, limit = driver.cuDeviceGetAttribute(attribute, device)
+    _require(driver, error, "tell how much shared memory a block may have")
+    return int(limit)
 
 
 def launch_paste(features: Tensor, hole: Tensor, match: Tensor) -> Tensor:
@@ -45,7 +75,9 @@ def launch_paste(features: Tensor, hole: Tensor, match: Tensor) -> Tensor:
     features, hole, match = features.contiguous(), _as_features(hole, features), match.contiguous()
     output = torch.empty_like(features)
     if output.numel():
-        _run(paste_launch(suffix, *features.shape), features.device, (features, hole, match), output)
+        inputs = [features.data_ptr(), hole.data_ptr(), match.data_ptr()]
+        with torch.cuda.device(features.device):
+            _Stream(features.device).run(paste_launch(suffix, *features.shape), inputs, [output.data_ptr()])
     return output
 
 
@@ -58,7 +90,8 @@ def _suffix(name: str, features: Tensor) -> str:
 
 
 def _as_features(hole: Tensor, features: Tensor) -> Tensor:
-    return (hole != 0).to(features.dtype).contiguous()
+    """In the features' type, not zero = missing; a smaller type would round what is nearly zero."""
+    return hole.contiguous() if hole.dtype == features.dtype else (hole != 0).to(features.dtype).contiguous()
 
 
 def _splits(features: Tensor) -> int:
@@ -74,23 +107,38 @@ def _splits(features: Tensor) -> int:
     return max(1, splits)
 
 
-def _run(launch: Launch, device: torch.device, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-    with torch.cuda.device(device):
-        index = torch.cuda.current_device()
-        driver, kernel = _kernel(index, launch.kernel)
-        pointers = [ctypes.c_void_p(tensor.data_ptr()) for tensor in (*inputs, output)]
-        values: list[Any] = [*pointers[:-1], *(ctypes.c_int(size) for size in launch.sizes), pointers[-1]]
-        arguments = (ctypes.c_void_p * len(values))(*(ctypes.addressof(value) for value in values))
-        stream = torch.cuda.current_stream(device).cuda_stream
-        (error,) = driver.cuLaunchKernel(kernel, *launch.grid, THREADS, 1, 1, 0, stream, ctypes.addressof(arguments), 0)
+class _Stream:
+    """torch's current stream on the current device."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.index = torch.cuda.current_device()
+        self._stream = torch.cuda.current_stream(device).cuda_stream
+
+    def run(self, launch: Launch, inputs: list[int], outputs: list[int]) -> None:
+        """One kernel with the addresses of its inputs and outputs."""
+        driver, kernel = _kernel(self.index, launch.kernel, launch.shared)
+        sizes = (ctypes.c_int * len(launch.sizes))(*launch.sizes)
+        pointers = (ctypes.c_void_p * (len(inputs) + len(outputs)))(*inputs, *outputs)
+        first, at = ctypes.addressof(pointers), ctypes.addressof(sizes)
+        places = [*range(first, first + 8 * len(inputs), 8), *range(at, at + 4 * len(sizes), 4)]
+        places += range(first + 8 * len(inputs), first + 8 * len(pointers), 8)
+        arguments = (ctypes.c_void_p * len(places))(*places)
+        block, shared = (launch.threads, 1, 1), launch.shared
+        (error,) = driver.cuLaunchKernel(
+            kernel, *launch.grid, *block, shared, self._stream, ctypes.addressof(arguments), 0
+        )
         _require(driver, error, f"launch {launch.kernel} with grid {launch.grid}")
 
 
 @functools.cache
-def _kernel(device: int, name: str) -> tuple[ModuleType, Any]:
+def _kernel(device: int, name: str, shared: int) -> tuple[ModuleType, Any]:
     driver, module = _module(device)
     error, kernel = driver.cuModuleGetFunction(module, name.encode())
     _require(driver, error, f"find {name}")
+    if shared:  # beyond 48 KB only what was asked for
+        attribute = driver.CUfunction_attribute.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
+        (error,) = driver.cuFuncSetAttribute(kernel, attribute, shared)
+        _require(driver, error, f"give {name} {shared} bytes of shared memory")
     return driver, kernel
 
 

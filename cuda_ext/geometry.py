@@ -12,17 +12,21 @@ SUFFIXES = ("fp32", "fp16")
 
 
 class Launch(NamedTuple):
-    """One kernel launch; the shared memory of all of them is static.
+    """One kernel launch.
 
     Attributes:
         kernel: name of the entry point.
         grid: blocks in x, y, z.
         sizes: the int32 arguments between input and output pointers.
+        threads: of a block.
+        shared: bytes of shared memory beside what the kernel declares.
     """
 
     kernel: str
     grid: tuple[Any, Any, Any]
     sizes: tuple[Any, ...]
+    threads: int = THREADS
+    shared: int = 0
 
 
 def _blocks(total: Any, size: int) -> Any:

@@ -1,14 +1,19 @@
 // Runs the kernels of cuda_ext/csrc/common on the host: every thread of a block is a fiber, blocks run one after the other.
 //
-// Barriers, votes, atomics and the tensor-core instruction mean what the CUDA guide and the PTX ISA say; the mma below is
-// written from the ISA's fragment tables and multiplies whole matrices.
+// Barriers, votes, atomics, warp-wide and tensor-core instructions mean what the CUDA guide and the PTX ISA say; mma and
+// ldmatrix below are written from the ISA's fragment tables. An asynchronous copy leaves NaNs until it is waited for, and
+// arrives no sooner; shared memory of the launch starts as NaNs, and its end is guarded.
+#include <setjmp.h>
 #include <ucontext.h>
 
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <cstdlib>
 #include <cstring>
+#include <deque>
+#include <utility>
 #include <vector>
 
 using std::size_t;
@@ -22,7 +27,10 @@ namespace emulation {
 
 constexpr int kStack = 256 << 10;
 static ucontext_t scheduler;
-static std::vector<ucontext_t> fibers;
+static std::vector<ucontext_t> fibers;       // starts them …
+static std::vector<jmp_buf> places;          // … and from then on these: no system call saves the signal mask
+static jmp_buf scheduler_place;
+static std::vector<bool> started;
 static std::vector<bool> alive;
 static int current;
 static int arrived, running, votes;        // of the block's barrier
@@ -33,11 +41,35 @@ static void (*body)();
 struct Warp {
     int arrived = 0;
     long generation = 0;
-    unsigned a[32][4], b[32][2];
+    unsigned a[32][4], b[32][2], value[32];
+    const void* row[32];
 };
 static std::vector<Warp> warps;
 
-inline void yield() { swapcontext(&fibers[current], &scheduler); }
+struct Copy {
+    void* to;
+    unsigned char bytes[16];
+};
+struct Copies {  // of one thread
+    std::vector<Copy> open;
+    std::deque<std::vector<Copy>> groups;
+};
+static std::vector<Copies> copies;
+
+constexpr int kGuard = 64;
+alignas(128) static unsigned char launched[(232448 + kGuard)];
+static int launched_bytes;
+
+[[gnu::noinline]] static void yield() {
+    if (!_setjmp(places[current])) _longjmp(scheduler_place, 1);
+}
+
+[[gnu::noinline]] static void resume(int fiber) {
+    if (_setjmp(scheduler_place)) return;
+    if (started[fiber]) _longjmp(places[fiber], 1);
+    started[fiber] = true;
+    setcontext(&fibers[fiber]);
+}
 
 inline int barrier(int vote) {
     votes |= vote;
@@ -70,10 +102,14 @@ static void enter() {
 }
 
 static void run_block(int threads) {
+    std::fill(std::begin(launched), std::end(launched), 0xff);
+    copies.assign(threads, {});
     static std::vector<std::vector<char>> stacks;
     stacks.resize(std::max<size_t>(stacks.size(), threads));
     fibers.assign(threads, {});
     alive.assign(threads, true);
+    started.assign(threads, false);
+    places = std::vector<jmp_buf>(threads);
     warps.assign(threads / 32, {});
     arrived = votes = 0;
     running = threads;
@@ -90,12 +126,15 @@ static void run_block(int threads) {
             if (alive[i]) {
                 current = i;
                 threadIdx = {static_cast<unsigned>(i), 0, 0};
-                swapcontext(&scheduler, &fibers[i]);
+                resume(i);
             }
+    for (int i = 0; i < kGuard; ++i)
+        if (launched[launched_bytes + i] != 0xff) std::abort();  // written beyond the launch's shared memory
 }
 
-static void launch(const int (&grid)[3], int threads, void (*kernel)()) {
+static void launch(const int (&grid)[3], int threads, void (*kernel)(), int shared = 0) {
     body = kernel;
+    launched_bytes = shared;
     gridDim = {static_cast<unsigned>(grid[0]), static_cast<unsigned>(grid[1]), static_cast<unsigned>(grid[2])};
     blockDim = {static_cast<unsigned>(threads), 1, 1};
     for (blockIdx.z = 0; blockIdx.z < gridDim.z; ++blockIdx.z)
@@ -109,13 +148,18 @@ static void launch(const int (&grid)[3], int threads, void (*kernel)()) {
 #define __device__
 #define __global__
 #define __shared__ static
-#define __launch_bounds__(threads)
+#define __launch_bounds__(...)
 
 inline void __syncthreads() { emulation::barrier(0); }
 inline int __syncthreads_or(int vote) { return emulation::barrier(vote != 0); }
 inline unsigned long long atomicMax(unsigned long long* at, unsigned long long value) {
     const unsigned long long old = *at;
     *at = std::max(old, value);
+    return old;
+}
+inline int atomicAdd(int* at, int value) {
+    const int old = *at;
+    *at += value;
     return old;
 }
 
@@ -140,6 +184,75 @@ inline float half_value(unsigned short bits) {
 }
 float to_float(Half value);
 Half to_half(float value);
+
+inline void* launched_shared() { return emulation::launched; }
+
+// Every lane's value, for what `of` makes of them; all lanes of a warp call it.
+template <typename Of>
+auto over_warp(unsigned value, Of of) {
+    using namespace emulation;
+    const int lane = current % 32;
+    Warp& warp = warps[current / 32];
+    warp.value[lane] = value;
+    warp_barrier(warp);
+    const auto result = of(warp.value);
+    warp_barrier(warp);
+    return result;
+}
+inline unsigned ballot(bool vote) {
+    return over_warp(vote, [](const unsigned* votes) {
+        unsigned bits = 0;
+        for (int lane = 0; lane < 32; ++lane) bits |= votes[lane] << lane;
+        return bits;
+    });
+}
+inline unsigned max_of_warp(unsigned value) {
+    return over_warp(value, [](const unsigned* values) { return *std::max_element(values, values + 32); });
+}
+inline unsigned or_of_warp(unsigned value) {
+    return over_warp(value, [](const unsigned* values) {
+        unsigned bits = 0;
+        for (int lane = 0; lane < 32; ++lane) bits |= values[lane];
+        return bits;
+    });
+}
+inline unsigned from_lane(unsigned value, int lane) {
+    return over_warp(value, [lane](const unsigned* values) { return values[lane % 32]; });
+}
+inline int bits_set(unsigned word) { return __builtin_popcount(word); }
+inline int lowest_bit(unsigned word) { return __builtin_ffs(static_cast<int>(word)) - 1; }
+inline int recomputed(int value) { return value; }
+
+inline void load_matrices(unsigned (&words)[4], const void* row) {
+    using namespace emulation;
+    const int lane = current % 32;
+    Warp& warp = warps[current / 32];
+    if (reinterpret_cast<std::uintptr_t>(row) % 16) std::abort();
+    warp.row[lane] = row;
+    warp_barrier(warp);
+    for (int matrix = 0; matrix < 4; ++matrix)  // lane l receives elements 2·(l % 4) and the next of row l / 4
+        std::memcpy(&words[matrix], static_cast<const char*>(warp.row[8 * matrix + lane / 4]) + 4 * (lane % 4), 4);
+    warp_barrier(warp);
+}
+
+inline void copy_async(void* to, const void* from, bool real) {
+    if (reinterpret_cast<std::uintptr_t>(to) % 16 || reinterpret_cast<std::uintptr_t>(from) % 16) std::abort();
+    emulation::Copy copy{to, {}};
+    if (real) std::memcpy(copy.bytes, from, 16);
+    std::memset(to, 0xff, 16);
+    emulation::copies[emulation::current].open.push_back(copy);
+}
+inline void end_copy_group() {
+    auto& mine = emulation::copies[emulation::current];
+    mine.groups.push_back(std::move(mine.open));
+    mine.open.clear();
+}
+template <int kPending>
+void wait_for_copies() {
+    auto& groups = emulation::copies[emulation::current].groups;
+    for (; groups.size() > kPending; groups.pop_front())
+        for (const emulation::Copy& copy : groups.front()) std::memcpy(copy.to, copy.bytes, 16);
+}
 
 inline void mma_16x8x16(float (&sums)[4], const unsigned (&a)[4], const unsigned (&b)[2]) {
     using namespace emulation;
@@ -176,47 +289,44 @@ Half to_half(float value) {
 
 namespace {
 
-const void *features, *hole;
-const int* match_in;
-void* output;
-int channels, height, width, splits;
+// The arguments of a launch in the kernel's own order, each eight bytes.
+const std::uint64_t* arguments;
 
 template <typename T>
-void paste() {
-    pix2rt::paste_kernel(static_cast<const T*>(features), static_cast<const T*>(hole), match_in, channels, height, width,
-                         static_cast<T*>(output));
+T argument(int index) {
+    T value;
+    std::memcpy(&value, &arguments[index], sizeof value);
+    return value;
 }
-template <typename T>
-void match() {
-    pix2rt::match_kernel(static_cast<const T*>(features), static_cast<const T*>(hole), channels, height, width,
-                         static_cast<int*>(output));
+template <typename... Ts, std::size_t... I>
+void call(void (*kernel)(Ts...), std::index_sequence<I...>) {
+    kernel(argument<Ts>(I)...);
 }
-template <typename T>
-void match_split() {
-    pix2rt::match_split_kernel(static_cast<const T*>(features), static_cast<const T*>(hole), channels, height, width,
-                               splits, static_cast<unsigned long long*>(output));
+template <auto kernel, typename... Ts>
+void call_with(void (*)(Ts...)) {
+    call(kernel, std::index_sequence_for<Ts...>{});
 }
-void finish() { patch_match_finish(static_cast<const unsigned long long*>(features), channels, static_cast<int*>(output)); }
+
+struct Entry {
+    const char* name;
+    void (*body)();
+};
+#define ENTRY(kernel) Entry{#kernel, [] { call_with<kernel>(kernel); }}
+const Entry entries[] = {
+    ENTRY(patch_match_fp32),       ENTRY(patch_match_fp16), ENTRY(patch_match_split_fp32), ENTRY(patch_match_split_fp16),
+    ENTRY(patch_match_finish),     ENTRY(patch_paste_fp32), ENTRY(patch_paste_fp16),       ENTRY(patch_pack_fp16),
+    ENTRY(patch_plan_fp16),        ENTRY(patch_sweep_128_fp16), ENTRY(patch_sweep_64_fp16),
+};
 
 }  // namespace
 
-extern "C" {
-
-void run_match(int half, const int* grid, const void* f, const void* h, int c, int y, int x, void* out) {
-    features = f, hole = h, channels = c, height = y, width = x, output = out;
-    emulation::launch({grid[0], grid[1], grid[2]}, 256, half ? match<pix2rt::Half> : match<float>);
+// Runs one entry point; 0, or 1 if there is none of that name.
+extern "C" int run(const char* name, const int* grid, int threads, int shared, const std::uint64_t* values) {
+    for (const Entry& entry : entries)
+        if (!std::strcmp(entry.name, name)) {
+            arguments = values;
+            emulation::launch({grid[0], grid[1], grid[2]}, threads, entry.body, shared);
+            return 0;
+        }
+    return 1;
 }
-void run_match_split(int half, const int* grid, const void* f, const void* h, int c, int y, int x, int s, void* out) {
-    features = f, hole = h, channels = c, height = y, width = x, splits = s, output = out;
-    emulation::launch({grid[0], grid[1], grid[2]}, 256, half ? match_split<pix2rt::Half> : match_split<float>);
-}
-void run_finish(const int* grid, const void* best, int pixels, void* out) {
-    features = best, channels = pixels, output = out;
-    emulation::launch({grid[0], grid[1], grid[2]}, 256, finish);
-}
-void run_paste(int half, const int* grid, const void* f, const void* h, const int* m, int c, int y, int x, void* out) {
-    features = f, hole = h, match_in = m, channels = c, height = y, width = x, output = out;
-    emulation::launch({grid[0], grid[1], grid[2]}, 256, half ? paste<pix2rt::Half> : paste<float>);
-}
-
-}  // extern "C"

@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from cuda_ext import build, geometry
+from cuda_ext import build, geometry, sweep
 from tests.paths import copy_folder
 
 ENTRIES = {
@@ -19,6 +19,10 @@ ENTRIES = {
     "patch_match_finish",
     "patch_paste_fp32",
     "patch_paste_fp16",
+    "patch_pack_fp16",
+    "patch_plan_fp16",
+    "patch_sweep_128_fp16",
+    "patch_sweep_64_fp16",
 }
 SHARED_LIMIT = 48 * 1024  # what a block may have without asking
 
@@ -46,8 +50,12 @@ def test_nvrtc_makes_ptx_of_every_kernel(nvrtc):
     ptx = build.ptx().rstrip(b"\0").decode()
     assert ".target sm_80" in ptx
     assert entries(ptx) == ENTRIES
-    half = ptx[ptx.index(".entry patch_match_fp16") :]
-    assert "mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32" in half[: half.index("\n}")]
+    for kernel, instructions in {
+        "patch_match_fp16": ["mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32"],
+        "patch_sweep_128_fp16": ["mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32", "ldmatrix.sync", "cp.async.cg"],
+    }.items():
+        text = ptx[ptx.index(f".entry {kernel}") :]
+        assert all(instruction in text[: text.index("\n}")] for instruction in instructions)
 
 
 def test_ptx_for_another_architecture(nvrtc):
@@ -140,5 +148,10 @@ def test_python_and_cuda_state_the_same_tile():
     constants = dict(re.findall(r"constexpr int (\w+) = (\d+);", tile))
     assert int(constants["kThreads"]) == geometry.THREADS
     assert (int(constants["kTileHeight"]), int(constants["kTileWidth"])) == (geometry.TILE_HEIGHT, geometry.TILE_WIDTH)
+    sizes = (build.SOURCES / "sweep_sizes.cuh").read_text()
+    assert f"#define PIX2RT_CHUNK {sweep.CHUNK}\n" in sizes
+    assert "#define PIX2RT_STAGES {}, {}\n".format(*sweep.STAGES) in sizes
+    assert "#define PIX2RT_SLOTS {}, {}\n".format(*sweep.QUERY_SLOTS) in sizes
+    assert f"kPackPixels = {sweep.PACK_PIXELS};" in (build.SOURCES / "pack.cuh").read_text()
     paste = (build.SOURCES / "patch_paste.cuh").read_text()
     assert f"kPasteChannels = {geometry.PASTE_CHANNELS};" in paste

@@ -5,7 +5,7 @@ import pytest
 import torch
 from onnx import TensorProto
 
-from cuda_ext import gram_match, ops, reference
+from cuda_ext import gram_match, ops, reference, sweep
 from tests.cuda_ext.cases import cases
 from tests.cuda_ext.onnx_models import session, swap_model
 from tests.tolerances import PATCH_SWAP
@@ -87,22 +87,37 @@ SMALL = (17, 20)
 WIDE = (1, 17, 7, 140)  # three strips of key columns, the last of them narrow; the 17 channels take a second step
 
 
+def integers(shape, *box):
+    """Features whose sums are exact, and a hole of rows top … bottom and columns left … right."""
+    top, bottom, left, right = box
+    hole = np.zeros((shape[0], 1, *shape[2:]), np.float32)
+    hole[..., top:bottom, left:right] = 1
+    return np.random.default_rng(0).integers(-2, 3, shape).astype(np.float32), hole
+
+
 def kernel_cases():
     yield from cases(14, SMALL)
-    random = np.random.default_rng(0)
-    hole = np.zeros((1, 1, *WIDE[2:]), np.float32)
-    hole[..., 2:4, 60:66] = 1
-    yield random.integers(-2, 3, WIDE).astype(np.float32), hole
-    deep = (1, 70, 9, 16)  # three steps of channels in half precision, five in float32
-    yield (
-        random.integers(-2, 3, deep).astype(np.float32),
-        hole[..., :1, 50:66].repeat(9, 2) * (np.arange(9) > 6)[:, None],
-    )
+    yield integers(WIDE, 2, 4, 60, 66)
+    yield integers((1, 70, 9, 16), 7, 9, 0, 16)  # three steps of channels in half precision, five in float32
+    equal, hole = integers((1, 3, 9, 80), 0, 2, 0, 65)
+    yield np.ones_like(equal), hole  # all keys tie, and the first lies in the second strip
 
-    equal = np.ones((1, 3, 9, 80), np.float32)  # all keys tie, and the first lies in the second strip
-    hole = np.zeros((1, 1, 9, 80), np.float32)
-    hole[..., :2, :65] = 1
-    yield equal, hole
+
+SWEEP_CASES = {
+    "more channels than stay in shared memory": ((1, 300, 7, 12), 2, 5, 3, 6),
+    "as many as stay, two images": ((2, 256, 7, 11), 0, 3, 0, 4),
+    "a strip more, keys left and right of the hole": ((1, 130, 8, 131), 3, 5, 60, 70),
+    "nothing known beside the hole": ((1, 9, 12, 20), 4, 7, 0, 20),
+}
+
+
+@pytest.mark.parametrize("columns", sweep.COLUMNS)
+@pytest.mark.parametrize("processors", [1, 3])
+def test_sweep_on_the_host(kernels, columns, processors):
+    """In float16, its rows shared by few or by many blocks, some of which have no work."""
+    for features, hole in [*kernel_cases(), *(integers(*case) for case in SWEEP_CASES.values())]:
+        found = kernels.sweep(features.astype(np.float16), hole, columns, processors)
+        np.testing.assert_array_equal(found, reference.patch_match(features, hole))
 
 
 @pytest.mark.parametrize(("name", "dtype"), [("fp32", np.float32), ("fp16", np.float16)])
@@ -153,6 +168,7 @@ def test_what_is_not_finite_counts_as_zero_in_every_match(kernels):
         "onnx": session(swap_model(DYNAMIC)).run(["output_match"], {"features": features, "hole": hole})[0],
         "kernel": kernels.match(features, hole),
         "half kernel": kernels.match(np.where(features > 1e30, np.inf, features).astype(np.float16), hole),
+        "sweep": kernels.sweep(np.where(features > 1e30, np.inf, features).astype(np.float16), hole, 64, 2),
     }
     for name, result in found.items():
         np.testing.assert_array_equal(result, match, name)
