@@ -13,8 +13,8 @@ static int uses_winograd(const p2r_layer *layer) {
 
 static int64_t scratch(const p2r_layer *layer, int threads) {
     switch (layer->kind) {
-    case P2R_CONV: return uses_winograd(layer) ? winograd_scratch(layer, threads) : direct_scratch(layer, threads);
-    case P2R_CONV_TRANSPOSE: return direct_scratch(layer, threads);
+    case P2R_CONV:
+    case P2R_CONV_TRANSPOSE: return uses_winograd(layer) ? winograd_scratch(layer, threads) : direct_scratch(layer, threads);
     case P2R_STEM: return stem_scratch(layer, threads);
     default: return 0;
     }
@@ -23,10 +23,10 @@ static int64_t scratch(const p2r_layer *layer, int threads) {
 static void run(const p2r_layer *layer, const p2r_call *call) {
     switch (layer->kind) {
     case P2R_CONV:
+    case P2R_CONV_TRANSPOSE:
         if (uses_winograd(layer)) winograd_run(layer, call);
         else direct_run(layer, call);
         break;
-    case P2R_CONV_TRANSPOSE: direct_run(layer, call); break;
     case P2R_NORM: norm_run(layer, call); break;
     case P2R_SUM: run_rows(layer, call, sum_row); break;
     case P2R_CONCAT: run_rows(layer, call, concat_row); break;
