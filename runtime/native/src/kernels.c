@@ -8,7 +8,7 @@
 
 static int uses_winograd(const p2r_layer *layer) {
     if (!winograd_fits(layer) || layer->algorithm == P2R_DIRECT) return 0;
-    return layer->algorithm == P2R_WINOGRAD || winograd_pays(layer);
+    return layer->algorithm == P2R_WINOGRAD || (!is_narrow(layer) && winograd_pays(layer));
 }
 
 static int64_t scratch(const p2r_layer *layer, int threads) {

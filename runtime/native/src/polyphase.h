@@ -22,8 +22,8 @@ typedef struct {
 } polyphase;
 
 INLINE int floor_div(int a, int b) { return a >= 0 ? a / b : -((b - 1 - a) / b); }
-INLINE int places_of(int first, int last) { /* of taps first … last of three */
-    return (first == 0 ? 1 : 0) | 30 | (last == 2 ? 32 : 0);
+INLINE int places_of(int has_first, int has_last) { /* whether there are weights 0 and 2; 1 there is always */
+    return (has_first ? 1 : 0) | 30 | (has_last ? 32 : 0);
 }
 
 /* The phase that each kernel position belongs to, and where it reads in it. */
@@ -41,6 +41,13 @@ static void axis_taps_of(const p2r_layer *layer, int axis, int *phase, int *at) 
     }
 }
 
+/* Whether every phase reads the pixel `at`, which is then the middle tap's. */
+static int reads(const int *phase, const int *at, int kernel, int stride, int middle) {
+    int seen = 0;
+    for (int k = 0; k < kernel; k++) seen |= at[k] == middle ? 1 << phase[k] : 0;
+    return seen == (1 << stride) - 1;
+}
+
 /* Phases of one axis; 0 where F(4, 3) cannot do them. */
 static int axis_phases(const p2r_layer *layer, int axis, axis_phase *out) {
     int stride = layer->stride[axis], transposed = layer->kind == P2R_CONV_TRANSPOSE, kernel = layer->kernel[axis];
@@ -54,22 +61,21 @@ static int axis_phases(const p2r_layer *layer, int axis, axis_phase *out) {
         high[p] = max_int(high[p], at[k]);
     }
     for (int p = 0; p < stride; p++) {
-        int shared = transposed ? 0 : p, first = 3, last = -1;
-        if (low[shared] > high[shared] || high[shared] - low[shared] > 2) return 0;
-        int from = high[shared] - low[shared] == 2 ? low[shared] : low[shared] - 1;
+        int shared = transposed ? 0 : p, range = high[shared] - low[shared], from = low[shared] - 1;
+        if (range < 0 || range > 2) return 0;
+        if (range == 2 || (transposed && !reads(phase, at, kernel, stride, low[0]))) from++;
+        if (transposed && !reads(phase, at, kernel, stride, from + 1)) return 0;
         memset(out[p].position, -1, sizeof out[p].position);
-        for (int k = 0; k < kernel; k++) {
-            if (phase[k] != p) continue;
-            out[p].position[at[k] - from] = (int8_t)k;
-            first = min_int(first, at[k] - from);
-            last = max_int(last, at[k] - from);
-        }
-        if (last < 0) return 0;
-        out[p].places = places_of(first, last);
+        for (int k = 0; k < kernel; k++)
+            if (phase[k] == p) out[p].position[at[k] - from] = (int8_t)k;
+        out[p].places = places_of(out[p].position[0] >= 0, out[p].position[2] >= 0);
         out[p].begin = transposed ? from : stride == 1 ? from * apart - layer->pad[axis] : from * stride + p;
     }
     return 1;
 }
+
+/* Whether a phase has the tap: the one in the middle always. */
+INLINE int has_tap(int places, int tap) { return tap == 1 ? 1 : places >> (tap ? 5 : 0) & 1; }
 
 INLINE int count_bits(int bits) {
     int n = 0;

@@ -23,15 +23,28 @@ INLINE void output_line(vec m0, vec m1, vec m2, vec m3, vec m4, vec m5, vec *o, 
     o[3 * os] = v_add(v_fma(v_set(8), d, b), m5);
 }
 
-INLINE void weight_line(vec g0, vec g1, vec g2, vec *o, int os) {
-    vec s = v_mul(v_add(g0, g2), v_set(-1.0f / 6)), h = v_mul(g1, v_set(1.0f / 6));
-    vec e = v_fma(g0, v_set(1.0f / 24), v_mul(g2, v_set(1.0f / 6))), f = v_mul(g1, v_set(1.0f / 12));
-    o[0] = v_mul(g0, v_set(0.25f));
-    o[os] = v_sub(s, h);
-    o[2 * os] = v_add(s, h);
-    o[3 * os] = v_add(e, f);
-    o[4 * os] = v_sub(e, f);
-    o[5 * os] = g2;
+/* Weights 0 and 2 may be missing, and with them the first or the last place. */
+INLINE void weight_line(const int places, vec g0, vec g1, vec g2, vec *o, int os) {
+    const int has_first = places & 1, has_last = places >> 5 & 1;
+    vec sixth = v_set(1.0f / 6), h = v_mul(g1, sixth), f = v_mul(g1, v_set(1.0f / 12));
+    vec outer = has_first && has_last ? v_add(g0, g2) : has_first ? g0 : g2;
+    vec far = has_first && has_last ? v_fma(g0, v_set(1.0f / 24), v_mul(g2, sixth))
+              : has_first           ? v_mul(g0, v_set(1.0f / 24))
+                                    : v_mul(g2, sixth);
+    vec s = v_mul(outer, v_set(-1.0f / 6));
+    if (has_first) o[0] = v_mul(g0, v_set(0.25f));
+    if (has_first || has_last) {
+        o[os] = v_sub(s, h);
+        o[2 * os] = v_add(s, h);
+        o[3 * os] = v_add(far, f);
+        o[4 * os] = v_sub(far, f);
+    } else {
+        o[os] = v_sub(v_zero(), h);
+        o[2 * os] = h;
+        o[3 * os] = f;
+        o[4 * os] = v_sub(v_zero(), f);
+    }
+    if (has_last) o[5 * os] = g2;
 }
 
 /* A tile of pixels `dy` and `dx` apart from (top, left) on, transformed, to `out`, `place` floats between places; only
@@ -59,28 +72,43 @@ INLINE void input_tile(const plane *p, int is_reflected, int top, int left, int 
     UNROLL for (int j = 0; j < 6; j++) input_line(d + j, 6, t + j, 6);
     UNROLL for (int i = 0; i < 6; i++) input_line(t + i * 6, 1, d + i * 6, 1);
     if ((rows & columns) == ALL_PLACES) UNROLL for (int i = 0; i < PLACES; i++) v_store(out + i * place, d[i]);
-    else for (int i = 0; i < 6; i++)
+    else UNROLL for (int i = 0; i < 6; i++)
         if (rows >> i & 1) UNROLL for (int j = 0; j < 6; j++)
             if (columns >> j & 1) v_store(out + (i * 6 + j) * place, d[i * 6 + j]);
 }
 
-/* Weights of one vector of outputs in a phase, transformed: the places that it has. Those of the kernel's positions lie
- * `apart` floats apart. */
-INLINE void weight_tile(const float *in, int apart, const axis_phase *rows, const axis_phase *columns, int width, float *out,
-                        int64_t place) {
+/* Weights of one vector of outputs in a phase, transformed. Those of the kernel's positions lie `apart` floats apart. */
+INLINE void weight_tile_of(const int rows, const int columns, const axis_phase *y, const axis_phase *x, int width,
+                           const float *in, int apart, float *out, int64_t place) {
     vec g[9], t[18], o[PLACES];
-    UNROLL for (int i = 0; i < 3; i++) UNROLL for (int j = 0; j < 3; j++) {
-        int y = rows->position[i], x = columns->position[j];
-        g[i * 3 + j] = y < 0 || x < 0 ? v_zero() : v_load(in + (y * width + x) * apart);
-    }
-    UNROLL for (int j = 0; j < 3; j++) weight_line(g[j], g[3 + j], g[6 + j], t + j, 3);
-    UNROLL for (int i = 0; i < 6; i++) weight_line(t[i * 3], t[i * 3 + 1], t[i * 3 + 2], o + i * 6, 1);
-    if ((rows->places & columns->places) == ALL_PLACES)
-        UNROLL for (int i = 0; i < PLACES; i++) v_store(out + i * place, o[i]);
-    else for (int i = 0; i < 6; i++)
-        if (rows->places >> i & 1) UNROLL for (int j = 0; j < 6; j++)
-            if (columns->places >> j & 1) v_store(out + (i * 6 + j) * place, o[i * 6 + j]);
+    UNROLL for (int i = 0; i < 3; i++) UNROLL for (int j = 0; j < 3; j++)
+        g[i * 3 + j] = has_tap(rows, i) && has_tap(columns, j) ? v_load(in + (y->position[i] * width + x->position[j]) * apart)
+                                                               : v_zero();
+    UNROLL for (int j = 0; j < 3; j++)
+        if (has_tap(columns, j)) weight_line(rows, g[j], g[3 + j], g[6 + j], t + j, 3);
+        else UNROLL for (int i = 0; i < 6; i++) t[i * 3 + j] = v_zero();
+    UNROLL for (int i = 0; i < 6; i++)
+        if (rows >> i & 1) weight_line(columns, t[i * 3], t[i * 3 + 1], t[i * 3 + 2], o + i * 6, 1);
+    UNROLL for (int i = 0; i < 6; i++) UNROLL for (int j = 0; j < 6; j++)
+        if (rows >> i & columns >> j & 1) v_store(out + (i * 6 + j) * place, o[i * 6 + j]);
 }
+
+#define FORM(rows, columns)                                                                                              \
+    static void weight_tile_##rows##_##columns(const axis_phase *y, const axis_phase *x, int width, const float *in,      \
+                                               int apart, float *out, int64_t place) {                                   \
+        weight_tile_of(30 | ((rows) & 1) | (((rows) & 2) << 4), 30 | ((columns) & 1) | (((columns) & 2) << 4), y, x, width, in, \
+                       apart, out, place);                                                                               \
+    }
+#define FORMS(rows) FORM(rows, 0) FORM(rows, 1) FORM(rows, 2) FORM(rows, 3)
+FORMS(0) FORMS(1) FORMS(2) FORMS(3)
+#undef FORMS
+#undef FORM
+#define FORMS(rows) {weight_tile_##rows##_0, weight_tile_##rows##_1, weight_tile_##rows##_2, weight_tile_##rows##_3}
+typedef void (*weight_tile)(const axis_phase *, const axis_phase *, int, const float *, int, float *, int64_t);
+static const weight_tile weight_tiles[4][4] = {FORMS(0), FORMS(1), FORMS(2), FORMS(3)};
+#undef FORMS
+/* Which of the outer weights a phase has: bit 0 for the first, bit 1 for the last. */
+INLINE int outer_weights(int places) { return (places & 1) | (places >> 4 & 2); }
 
 /* Outputs of one tile and vector, `dy` and `dx` apart from (y, x) on, to the image where they lie in it, and into the
  * statistics. `uses_rows` and `uses_columns` have bits for places; others are 0. */

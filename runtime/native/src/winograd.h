@@ -45,16 +45,19 @@ INLINE int winograd_fits(const p2r_layer *layer) {
     return polyphase_of(layer, &phases);
 }
 
-/* Estimated cycles of both ways, from products a cycle and what a transform or a packed weight takes. */
+/* Estimated cycles of both ways, from products a cycle and what a transform or a packed weight takes. Phases have less
+ * use of a transformed value: each is multiplied with fewer, and their products lie in shorter chains. */
 static int winograd_pays(const p2r_layer *layer) {
     polyphase phases;
     polyphase_of(layer, &phases);
+    int is_strided = phases.inputs * phases.outputs > 1;
     double c = 0, k = blocks(layer->channels), tiles = (double)lattice_tiles(layer, 0) * lattice_tiles(layer, 1);
     double pixels = (double)layer->height * layer->width / phases.outputs, taps = phases.n_taps, places = phases.n_places;
     for (int i = 0; i < layer->n_in; i++) c += blocks(layer->in[i].channels) * B;
-    double passes = ceil(tiles / 128), direct = pixels * taps * c * k / 1.6 + c * k * 25 * taps / 9 + pixels * c / B * 4;
-    double transforms = phases.inputs * c / B * 110 + phases.outputs * k * 80;
-    return tiles * places * c * k / 1.3 + tiles * transforms + c * k * 90 * places / 36 * passes < direct;
+    double passes = ceil(tiles / 128), transforms = phases.inputs * c / B * 110 + phases.outputs * k * 80;
+    double direct = pixels * taps * total_channels(layer) * k / 1.6 + c * k * 25 * taps / 9 + pixels * c / B * 4;
+    double products = tiles * places * c * k / (is_strided ? 1.2 : 1.3), weight = places * (is_strided ? 5 : 2.5);
+    return products + tiles * transforms + c * k * weight * passes < direct;
 }
 
 static int64_t winograd_setup(const p2r_layer *layer, const p2r_call *call, int threads, winograd_job *job) {
@@ -148,11 +151,12 @@ static void transform_weights(const winograd_job *job, int from, int to, int k, 
         pack_weights(layer, operand, block - first, 1, k * B, panel, &job->order, 0, channels, packed);
         for (int phase = 0; phase < job->n_phases; phase++) {
             const axis_phase *rows = phase_of(&job->phases, 0, phase), *columns = phase_of(&job->phases, 1, phase);
+            weight_tile transform = weight_tiles[outer_weights(rows->places)][outer_weights(columns->places)];
             float *out = u + phase * job->u_size;
             for (int c = 0; c < channels; c++)
                 for (int v = 0; v < panel; v++, out += B)
-                    weight_tile(packed + (c * panel + v) * B, channels * panel * B, rows, columns, layer->kernel[1], out,
-                                job->u_place);
+                    transform(rows, columns, layer->kernel[1], packed + (c * panel + v) * B, channels * panel * B, out,
+                              job->u_place);
             for (int c = channels; c < B; c++)
                 for (int v = 0; v < panel; v++, out += B)
                     for (int i = 0; i < PLACES; i++) v_store(out + i * job->u_place, v_zero());
