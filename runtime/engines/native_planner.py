@@ -169,6 +169,7 @@ class Planner:
             kernel=tuple(kernel),
             stride=layer.stride,
             pad=layer.pads[:2],
+            algorithm=self._algorithm,
         )
 
     def _norm(self, layer: ops.InstanceNorm | ops.BatchNorm | ops.Affine) -> Parts:

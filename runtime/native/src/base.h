@@ -50,6 +50,18 @@ INLINE vec seen(const plane *p, const float *at) {
     return activated(v_fma(v_load(at), p->scale, p->shift), p->act, p->alpha);
 }
 
+INLINE int total_blocks(const p2r_layer *layer) {
+    int n = 0;
+    for (int i = 0; i < layer->n_in; i++) n += blocks(layer->in[i].channels);
+    return n;
+}
+
+INLINE int total_channels(const p2r_layer *layer) {
+    int n = 0;
+    for (int i = 0; i < layer->n_in; i++) n += layer->in[i].channels;
+    return n;
+}
+
 /* Mean and squared deviations of the values of B channels. Values are summed as differences from the first of a run,
  * so that a mean far from 0 costs no digits; runs are joined in double (Chan's formula). */
 typedef struct {

@@ -6,6 +6,7 @@
 #ifndef P2R_DIRECT_H
 #define P2R_DIRECT_H
 #include "geometry.h"
+#include "narrow.h"
 #include "pack.h"
 
 typedef struct {
@@ -37,6 +38,7 @@ static int64_t direct_setup(const p2r_layer *layer, const p2r_call *call, int th
     job->panels = ceil_div(blocks(layer->channels), PANEL);
     int taps = layer->kernel[0] * layer->kernel[1];
     int64_t weights = (int64_t)job->panels * PANEL * B * job->n_channels * taps;
+    if (is_narrow(layer)) weights = (int64_t)taps * job->n_blocks * layer->channels * B;
     int64_t whole = job->n_blocks * patch_floats(g, g->grid[0], g->grid[1]);
     job->is_deep = job->panels >= 4 && weights > 65536 && layer->batch * whole < 2 * weights;
     job->rows = g->grid[0];
@@ -79,6 +81,14 @@ static void pack_patch(const direct_job *job, int image, int operand, int block,
     }
 }
 
+/* Floats from a patch's pixel to each tap of phase `p`; a line of the patch has `n` columns of each remainder. */
+static void patch_taps(const geometry *g, int p, int64_t line, int n, int64_t *taps) {
+    for (int t = 0; t < taps_of(g, p); t++) {
+        int dx = g->dx[g->first_tap[p] + t], dy = g->dy[g->first_tap[p] + t];
+        taps[t] = dy * line + ((int64_t)(dx % g->stride[1]) * n + dx / g->stride[1]) * B;
+    }
+}
+
 /* Outputs of one panel for the tile at (y, x) of images `from` … `to`, whose patches lie one after the other. */
 static void direct_panel(const direct_job *job, int panel, int from, int to, int y, int x, int rows, int columns,
                          const float *patches, float *piece) {
@@ -98,10 +108,7 @@ static void direct_panel(const direct_job *job, int panel, int from, int to, int
                 int oy = p / g->step[1], ox = p % g->step[1], n_taps = taps_of(g, p);
                 int end_y = min_int(y + rows, ceil_div(layer->height - oy, g->step[0]));
                 int pixels = min_int(x + columns, ceil_div(layer->width - ox, g->step[1])) - x;
-                for (int t = 0; t < n_taps; t++) {
-                    int dx = g->dx[g->first_tap[p] + t], dy = g->dy[g->first_tap[p] + t];
-                    taps[t] = dy * line + ((int64_t)(dx % g->stride[1]) * n + dx / g->stride[1]) * B;
-                }
+                patch_taps(g, p, line, n, taps);
                 const float *w = job->is_deep ? piece + (int64_t)g->first_tap[p] * count * width * B
                                               : shared + ((int64_t)g->first_tap[p] * job->n_channels +
                                                           (int64_t)(channels + b * B) * n_taps) * width * B;
@@ -118,6 +125,28 @@ static void direct_panel(const direct_job *job, int panel, int from, int to, int
                     }
             }
         }
+}
+
+/* The tile at (y, x) of an image where outputs are few. */
+static void narrow_tile(const direct_job *job, int image, int y, int x, int rows, int columns, const float *patch) {
+    const p2r_layer *layer = job->layer;
+    const geometry *g = &job->g;
+    int n = patch_columns(g, columns);
+    int64_t line = (int64_t)n * g->stride[1] * B, block = patch_floats(g, rows, columns), taps[POSITIONS];
+    for (int p = 0; p < g->n_phases; p++) {
+        int oy = p / g->step[1], ox = p % g->step[1], n_taps = taps_of(g, p);
+        int end_y = min_int(y + rows, ceil_div(layer->height - oy, g->step[0]));
+        int pixels = min_int(x + columns, ceil_div(layer->width - ox, g->step[1])) - x;
+        patch_taps(g, p, line, n, taps);
+        const float *w = job->weights + (int64_t)g->first_tap[p] * job->n_blocks * layer->channels * B;
+        for (int r = y; r < end_y && pixels > 0; r++) {
+            float *out = floats(job->call, layer->out) + (int64_t)image * layer->height * layer->width * B +
+                         ((int64_t)(r * g->step[0] + oy) * layer->width + x * g->step[1] + ox) * B;
+            product m = {patch + (int64_t)(r - y) * g->stride[0] * line, block, taps, n_taps, job->n_blocks, B, w, job->bias,
+                         out, (int64_t)g->step[1] * B, 0, 0, 0};
+            narrow_pixels(m, pixels, layer->channels);
+        }
+    }
 }
 
 /* Statistics of a panel's tile. */
@@ -150,7 +179,8 @@ static void wide_unit(void *context, int unit, int worker) {
         for (int b = 0; b < blocks(layer->in[o].channels); b++, at++)
             pack_patch(job, image, o, b, y, x, rows, columns, patch + at * block);
     for (int panel = 0; panel < job->panels; panel++) {
-        direct_panel(job, panel, image, image + 1, y, x, rows, columns, patch, NULL);
+        if (is_narrow(layer)) narrow_tile(job, image, y, x, rows, columns, patch);
+        else direct_panel(job, panel, image, image + 1, y, x, rows, columns, patch, NULL);
         direct_stats(job, panel, image, tile, y, x, rows, columns);
     }
     if (layer->stats >= 0) {
@@ -207,7 +237,8 @@ static void direct_run(const p2r_layer *layer, const p2r_call *call) {
         p2r_parallel(call->threads, layer->batch * job.n_blocks, deep_patch, &job);
         p2r_parallel(call->threads, job.panels, deep_unit, &job);
     } else {
-        p2r_parallel(call->threads, job.panels * job.n_blocks, wide_weights, &job);
+        if (is_narrow(layer)) narrow_weights(layer, &job.g, job.weights);
+        else p2r_parallel(call->threads, job.panels * job.n_blocks, wide_weights, &job);
         p2r_parallel(call->threads, layer->batch * job.tiles_y * job.tiles_x, wide_unit, &job);
     }
     finish_stats(layer, call, &job.partial);

@@ -82,16 +82,4 @@ INLINE int64_t patch_floats(const geometry *g, int rows, int columns) { /* of on
     return (int64_t)patch_rows(g, rows) * patch_columns(g, columns) * g->stride[1] * B;
 }
 
-INLINE int total_blocks(const p2r_layer *layer) {
-    int n = 0;
-    for (int i = 0; i < layer->n_in; i++) n += blocks(layer->in[i].channels);
-    return n;
-}
-
-INLINE int total_channels(const p2r_layer *layer) {
-    int n = 0;
-    for (int i = 0; i < layer->n_in; i++) n += layer->in[i].channels;
-    return n;
-}
-
 #endif

@@ -12,13 +12,13 @@
 
 static int uses_winograd(const p2r_layer *layer) {
     if (!winograd_fits(layer) || layer->algorithm == P2R_DIRECT) return 0;
-    return layer->algorithm == P2R_WINOGRAD || winograd_pays(layer);
+    return layer->algorithm == P2R_WINOGRAD || (!is_narrow(layer) && winograd_pays(layer));
 }
 
 static int64_t scratch(const p2r_layer *layer, int threads) {
     switch (layer->kind) {
-    case P2R_CONV: return uses_winograd(layer) ? winograd_scratch(layer, threads) : direct_scratch(layer, threads);
-    case P2R_CONV_TRANSPOSE: return direct_scratch(layer, threads);
+    case P2R_CONV:
+    case P2R_CONV_TRANSPOSE: return uses_winograd(layer) ? winograd_scratch(layer, threads) : direct_scratch(layer, threads);
     case P2R_STEM: return stem_scratch(layer, threads);
     case P2R_SMOOTH_FILL: return fill_scratch(layer);
     case P2R_PATCH_MATCH: return match_scratch(layer, threads);
@@ -29,10 +29,10 @@ static int64_t scratch(const p2r_layer *layer, int threads) {
 static void run(const p2r_layer *layer, const p2r_call *call) {
     switch (layer->kind) {
     case P2R_CONV:
+    case P2R_CONV_TRANSPOSE:
         if (uses_winograd(layer)) winograd_run(layer, call);
         else direct_run(layer, call);
         break;
-    case P2R_CONV_TRANSPOSE: direct_run(layer, call); break;
     case P2R_NORM: norm_run(layer, call); break;
     case P2R_SUM: run_rows(layer, call, sum_row); break;
     case P2R_CONCAT: run_rows(layer, call, concat_row); break;

@@ -34,14 +34,17 @@ INLINE const float *row_of(const plane *p, int y, int is_reflected) {
 }
 
 /* Runs of `n` neighbouring floats of up to B output channels, `row` floats apart, become vectors of output channels:
- * the one of float f is stored at out + places[f], unless that is negative. Nothing from `end` on is read. */
-static void pack_run(const char *data, const char *end, int64_t row, int outputs, int n, const int32_t *places, float *out) {
+ * the one of float f is stored at out + places[f], unless that is negative. Nothing from `end` on is read. The run that
+ * lies `ahead` floats on is fetched meanwhile, where runs are too short for the processor to foresee it; 0 is none. */
+static void pack_run(const char *data, const char *end, int64_t row, int outputs, int n, int64_t ahead,
+                     const int32_t *places, float *out) {
     for (int f = 0; f < n; f += B) {
         vec lanes[B];
         int from = n >= B ? min_int(f, n - B) : 0; /* the last ones overlap rather than read beyond the end */
         for (int k = 0; k < B; k++) {
             float few[B] = {0};
             const char *at = data + ((int64_t)k * row + from) * 4;
+            if (ahead) v_prefetch((const float *)(const void *)(at + ahead * 4));
             if (k >= outputs) lanes[k] = v_zero();
             else if (at + B * 4 <= end) lanes[k] = v_load((const float *)(const void *)at);
             else {
@@ -83,9 +86,9 @@ static void pack_weights(const p2r_layer *layer, int operand, int block, int n_b
                 const char *data = start + ((outputs ? k : 0) * w->row + (from - w->first) * w->column) * 4;
                 const int32_t *to_place = places + (from - low) * positions;
                 if (w->column == positions)
-                    pack_run(data, end, w->row, outputs, (to - from) * positions, to_place, out + v * B);
+                    pack_run(data, end, w->row, outputs, (to - from) * positions, 0, to_place, out + v * B);
                 else for (int c = from; c < to; c++, data += w->column * 4, to_place += positions)
-                    pack_run(data, end, w->row, outputs, positions, to_place, out + v * B);
+                    pack_run(data, end, w->row, outputs, positions, 2 * w->column, to_place, out + v * B);
             }
         }
     }
