@@ -149,9 +149,10 @@ def test_python_and_cuda_state_the_same_tile():
     assert int(constants["kThreads"]) == geometry.THREADS
     assert (int(constants["kTileHeight"]), int(constants["kTileWidth"])) == (geometry.TILE_HEIGHT, geometry.TILE_WIDTH)
     sizes = (build.SOURCES / "sweep_sizes.cuh").read_text()
-    assert f"#define PIX2RT_CHUNK {sweep.CHUNK}\n" in sizes
-    assert "#define PIX2RT_STAGES {}, {}\n".format(*sweep.STAGES) in sizes
-    assert "#define PIX2RT_SLOTS {}, {}\n".format(*sweep.QUERY_SLOTS) in sizes
+    assert f"kChunk = {sweep.CHUNK};" in sizes
+    assert f"kBands = {sweep.BANDS};" in sizes
+    assert "kStages[2] = {{{}, {}}};".format(*sweep.STAGES) in sizes
+    assert "kQuerySlots[2] = {{{}, {}}};".format(*sweep.QUERY_SLOTS) in sizes
     assert f"kPackPixels = {sweep.PACK_PIXELS};" in (build.SOURCES / "pack.cuh").read_text()
     paste = (build.SOURCES / "patch_paste.cuh").read_text()
     assert f"kPasteChannels = {geometry.PASTE_CHANNELS};" in paste

@@ -4,8 +4,8 @@
 //   patch_match_split_*    block 256, grid (⌈width/14⌉, ⌈height/6⌉ · splits, images); `best` starts as zeros
 //   patch_pack_fp16        block 256, grid (⌈strips·height/8⌉ + ⌈height·width/64⌉, 1, images)
 //   patch_plan_fp16        block 256, grid (1 + ⌈height·width/256⌉, 1, images)
-//   patch_sweep_128_fp16   block 256, any grid (blocks, 1, images), shared memory as geometry.py says; `best` of pack
-//   patch_sweep_64_fp16    block 128, likewise
+//   patch_sweep_128_fp16   block 512, any grid (blocks, 1, images), shared memory as sweep.py says; `best` of pack
+//   patch_sweep_64_fp16    block 256, likewise
 //   patch_match_finish     block 256, grid ⌈pixels/256⌉
 //   patch_paste_*          block 256, grid (⌈height·width/256⌉, ⌈channels/32⌉, images)
 #include "pack.cuh"
@@ -140,13 +140,13 @@ extern "C" __global__ void __launch_bounds__(256)
     pix2rt::plan_kernel(hole, energy, rows, height, width, columns, scale, costs, tiles, tile_count);
 }
 
-#define PIX2RT_SWEEP(columns, blocks)                                                                                   \
-    extern "C" __global__ void __launch_bounds__(2 * pix2rt::kBands * columns, blocks) patch_sweep_##columns##_fp16(                     \
-        const pix2rt::Half* hole, const pix2rt::Half* packed, const float* scale, const unsigned* rows,                 \
-        const unsigned* costs, const int* tiles, const int* tile_count, int channels, int height, int width,            \
-        unsigned long long* best) {                                                                                     \
-        pix2rt::sweep_kernel<columns>(hole, packed, scale, rows, costs, tiles, tile_count, channels, height, width,     \
-                                      best);                                                                            \
+#define PIX2RT_SWEEP(columns, blocks)                                                                                  \
+    extern "C" __global__ void __launch_bounds__(pix2rt::Sweep<columns>::kThreads, blocks) patch_sweep_##columns##_fp16( \
+        const pix2rt::Half* hole, const pix2rt::Half* packed, const float* scale, const unsigned* rows,                \
+        const unsigned* costs, const int* tiles, const int* tile_count, int channels, int height, int width,           \
+        unsigned long long* best) {                                                                                    \
+        pix2rt::sweep_kernel<columns>(hole, packed, scale, rows, costs, tiles, tile_count, channels, height, width,    \
+                                      best);                                                                           \
     }
 
 PIX2RT_SWEEP(128, 1)

@@ -5,7 +5,7 @@
 
 namespace pix2rt {
 
-constexpr unsigned kRowCost = PIX2RT_ROW_COST;  // of a row of key pixels beside 1 for each group of eight that it needs
+constexpr unsigned kRowCost = 40;  // of a row of key pixels beside 1 for each group of eight that it needs
 
 // Bits of one row of a strip, by a warp.
 template <typename T>
@@ -43,52 +43,70 @@ __device__ inline void plan_costs(const unsigned* rows, int count, unsigned* pre
     }
 }
 
-// Tiles of 6×14 pixels that hold every query, by one block: bands of rows from the first query on, in each from left to
-// right. A tile is its first pixel's index. Their order may differ from call to call.
+// Whether something is missing in a row of the map; false off the map.
+__device__ inline bool has_hole(const unsigned* rows, int strips, int height, int row) {
+    if (row < 0 || row >= height) return false;
+    for (int strip = 0; strip < strips; ++strip)
+        if (rows[strip * height + row] & kHasHole) return true;
+    return false;
+}
+
+// The first row with a query, or one past the map where nothing is missing; by a warp.
+__device__ inline int first_query_row(const unsigned* rows, int strips, int height) {
+    for (int row = 0; row < height; row += 32) {
+        const unsigned found = ballot(has_hole(rows, strips, height, row + threadIdx.x % 32));
+        if (found) return row + lowest_bit(found) > 0 ? row + lowest_bit(found) - 1 : 0;
+    }
+    return height;
+}
+
+// Whether column x of a tile's rows, the first of which is `top`, holds a query. The loads wait for none of the others.
+template <typename T>
+__device__ bool column_has_query(const Map<T>& map, int top, int x) {
+    bool query = false;
+#pragma unroll 12
+    for (int i = 0; i < 3 * kWindowHeight; ++i) {
+        const int v = top - 1 + i / 3, u = x - 1 + i % 3;
+        const bool real = map.contains(v, u);
+        query |= real & map.missing(real ? v : 0, real ? u : 0);
+    }
+    return query & (x < map.width);
+}
+
+// Appends a band's tiles from left to right; by a warp.
+template <typename T>
+__device__ void plan_band(const Map<T>& map, int top, int* tiles, int* total) {
+    const int lane = threadIdx.x % 32;
+    int left = 0;  // of the next tile at least
+    for (int first = 0; first < map.width; first += 32) {
+        unsigned found = ballot(column_has_query(map, top, first + lane));
+        while (true) {
+            found &= left > first ? (left - first < 32 ? ~0u << (left - first) : 0) : ~0u;
+            if (!found) break;
+            const int x = first + lowest_bit(found);
+            if (lane == 0) tiles[atomicAdd(total, 1)] = top * map.width + x;
+            left = x + kTileWidth;
+        }
+    }
+}
+
+// Tiles of 6×14 pixels that hold every query, by one block: bands of rows from the first query on, each by a warp. A tile
+// is its first pixel's index. Their order may differ from call to call.
 template <typename T>
 __device__ void plan_tiles(const Map<T>& map, const unsigned* rows, int strips, int* tiles, int* count) {
     __shared__ int first_row, total;
     const int warp = threadIdx.x / 32, lane = threadIdx.x % 32, warps = blockDim.x / 32;
-    const auto has_hole = [&](int row) {
-        if (row < 0 || row >= map.height) return false;
-        for (int strip = 0; strip < strips; ++strip)
-            if (rows[strip * map.height + row] & kHasHole) return true;
-        return false;
-    };
     if (warp == 0) {
-        int first = map.height + 1;
-        for (int row = 0; row < map.height && first > map.height; row += 32) {
-            const unsigned found = ballot(has_hole(row + lane));
-            if (found) first = row + lowest_bit(found);
-        }
+        const int row = first_query_row(rows, strips, map.height);
         if (lane == 0) {
-            first_row = first > 0 ? first - 1 : 0;
+            first_row = row;
             total = 0;
         }
     }
     __syncthreads();
-    for (int top = first_row + warp * kTileHeight; top < map.height; top += warps * kTileHeight) {
-        if (!ballot(lane < kTileHeight + 2 && has_hole(top - 1 + lane))) continue;
-        int left = 0;  // of the next tile at least
-        for (int first = 0; first < map.width; first += 32) {
-            bool query = false;  // some pixel of the tile's rows in this column is one; its loads wait for none of the others
-#pragma unroll 12
-            for (int i = 0; i < 3 * kWindowHeight; ++i) {
-                const int y = top - 1 + i / 3, x = first + lane - 1 + i % 3;
-                const bool real = map.contains(y, x);
-                query |= real & map.missing(real ? y : 0, real ? x : 0);
-            }
-            query &= first + lane < map.width;
-            unsigned found = ballot(query);
-            while (true) {
-                found &= left > first ? (left - first < 32 ? ~0u << (left - first) : 0) : ~0u;
-                if (!found) break;
-                const int x = first + lowest_bit(found);
-                if (lane == 0) tiles[atomicAdd(&total, 1)] = top * map.width + x;
-                left = x + kTileWidth;
-            }
-        }
-    }
+    for (int top = first_row + warp * kTileHeight; top < map.height; top += warps * kTileHeight)
+        if (ballot(lane < kTileHeight + 2 && has_hole(rows, strips, map.height, top - 1 + lane)))
+            plan_band(map, top, tiles, &total);
     __syncthreads();
     if (threadIdx.x == 0) *count = total;
 }

@@ -104,11 +104,12 @@ struct Sweep {
         }
     }
 
-    // The chunk at the cursor into the stage of step `step`, as one copy group, empty beyond the last row.
-    __device__ void load(Cursor& cursor, int step, bool fresh) {
+    // The chunk at the cursor into the stage of step `step`, as one copy group, empty beyond the last row. Steps before
+    // `filling` bring the queries that stay.
+    __device__ void load(Cursor& cursor, int step, int filling) {
         if (cursor.row <= segment.end) {
             load_keys(cursor, step % kStages);
-            if (!stay || (fresh && step < chunks)) load_queries(cursor.chunk, stay ? cursor.chunk : step % kQuerySlots);
+            if (!stay || step < filling) load_queries(cursor.chunk, stay ? cursor.chunk : step % kQuerySlots);
             advance(cursor);
         }
         end_copy_group();
@@ -167,54 +168,79 @@ struct Sweep {
         shared.best.limits[x / kHalf][y][x % kHalf] = query ? limit : bits_float(0x7f800000u);
     }
 
+    // The Gram tile's sums of one key row, chunk by chunk, while later chunks arrive.
+    __device__ void multiply_row(Cursor& next, int& step, int filling, unsigned mine, float (&sums)[kPieces][4][4]) {
+        for (int chunk = 0; chunk < chunks; ++chunk, ++step) {
+            wait_for_copies<kStages - 2>();
+            __syncthreads();
+            load(next, step + kStages - 1, filling);
+            const Half* queries = shared.queries[stay ? chunk : step % kQuerySlots];
+            if (mine == 0xf) multiply(queries, shared.keys[step % kStages], 0xf, sums);
+            else multiply(queries, shared.keys[step % kStages], mine, sums);
+        }
+    }
+
+    // Of the keys one row above, on this thread's diagonal; NaN where none is or its patch is not complete.
+    __device__ void load_scales(int row, bool complete, float (&scale)[kHalf]) const {
+        const int half = thread / kColumns % 2, diagonal = thread % kColumns;
+#pragma unroll
+        for (int i = 0; i < kHalf; ++i) {
+            const int k = (diagonal + half * kHalf + i) & (kColumns - 1);
+            scale[i] = complete && k < segment.keys ? plan.scale[(row - 1) * plan.map.width + segment.centre + k]
+                                                    : bits_float(0x7fc00000u);
+        }
+    }
+
+    // The columns of a row's plan that are this warp's, as `multiply` wants them.
+    __device__ unsigned columns_of_warp(unsigned columns) const {
+        unsigned mine = 0;
+#pragma unroll
+        for (int j = 0; j < 4; ++j) mine |= (columns >> (j * kWarpColumns + thread / 32 % kWarpColumns) & 1) << j;
+        return mine;
+    }
+
     __device__ void run(const Segment& given, unsigned long long* best) {
         if (thread == 0) shared.segment = given;
         __syncthreads();
-        const int y = segment.top + 1 + thread / kWindowWidth, x = segment.left + 1 + thread % kWindowWidth;
-        const bool query = thread < kTileHeight * kWindowWidth && thread % kWindowWidth < kTileWidth && plan.map.is_query(y, x);
+        const bool query = has_query();
         const int window = segment.top * plan.map.width + segment.left;
-        const bool fresh = window != kept;
+        const int filling = window != kept ? chunks : 0;
         kept = window;
-        const int half = thread / kColumns % 2, diagonal = thread % kColumns, warp = thread / 32;
         Diagonals<kColumns> diagonals;
         diagonals.clear();
         Cursor next{next_row(segment.first - 1), 0};
         int row = next.row, step = 0;
-        for (int i = 0; i < kStages - 1; ++i) load(next, i, fresh);
+        for (int i = 0; i < kStages - 1; ++i) load(next, i, filling);
         while (row <= segment.end) {
-            const unsigned columns = segment.rows[row] & kColumnBits;
-            unsigned mine = 0;
-#pragma unroll
-            for (int j = 0; j < 4; ++j) mine |= (columns >> (j * kWarpColumns + warp % kWarpColumns) & 1) << j;
-            float sums[kPieces][4][4] = {};
-            for (int chunk = 0; chunk < chunks; ++chunk, ++step) {
-                wait_for_copies<kStages - 2>();
-                __syncthreads();
-                load(next, step + kStages - 1, fresh);
-                const Half* queries = shared.queries[stay ? chunk : step % kQuerySlots];
-                if (mine == 0xf) multiply(queries, shared.keys[step % kStages], 0xf, sums);
-                else multiply(queries, shared.keys[step % kStages], mine, sums);
-            }
+            const unsigned mine = columns_of_warp(segment.rows[row]);
+            float sums[kPieces][4][4] = {}, scale[kHalf];
+            multiply_row(next, step, filling, mine, sums);
             store(sums, mine);
             raise_limits(query);
             const bool complete = row > segment.first;
-            float scale[kHalf];
-#pragma unroll
-            for (int i = 0; i < kHalf; ++i) {
-                const int k = (diagonal + half * kHalf + i) & (kColumns - 1);
-                scale[i] = complete && k < segment.keys ? plan.scale[(row - 1) * plan.map.width + segment.centre + k]
-                                                        : bits_float(0x7fc00000u);
-            }
+            load_scales(row, complete, scale);
             __syncthreads();
             const int index = (row - 1) * plan.map.width + segment.centre;
             diagonals.add_row(shared.gram, scale, shared.best, index, complete, recomputed(thread));
             row = next_row(row + 1);
         }
         wait_for_copies<0>();
-        __syncthreads();  // before the flush and before another segment takes this one's place
-        if (query && shared.best.packed[thread])
-            atomicMax(&best[y * plan.map.width + x], shared.best.packed[thread]);
-        if (thread < kTileHeight * kWindowWidth) shared.best.packed[thread] = 0;
+        __syncthreads();  // before another segment takes this one's place
+        flush(best);
+    }
+
+    // Whether this thread's pixel of the tile is a query.
+    __device__ bool has_query() const {
+        const int y = thread / kWindowWidth, x = thread % kWindowWidth;
+        return y < kTileHeight && x < kTileWidth && plan.map.is_query(segment.top + 1 + y, segment.left + 1 + x);
+    }
+
+    // The tile's best keys to the map's; there is none where no query is.
+    __device__ void flush(unsigned long long* best) {
+        const int y = segment.top + 1 + thread / kWindowWidth, x = segment.left + 1 + thread % kWindowWidth;
+        if (thread >= kTileHeight * kWindowWidth) return;
+        if (shared.best.packed[thread]) atomicMax(&best[y * plan.map.width + x], shared.best.packed[thread]);
+        shared.best.packed[thread] = 0;
     }
 };
 

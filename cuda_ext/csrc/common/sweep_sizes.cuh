@@ -3,42 +3,26 @@
 
 #include "gram.cuh"
 
-#ifndef PIX2RT_CHUNK
-#define PIX2RT_CHUNK 64
-#endif
-#ifndef PIX2RT_STAGES
-#define PIX2RT_STAGES 3, 2
-#endif
-#ifndef PIX2RT_SLOTS
-#define PIX2RT_SLOTS 4, 2
-#endif
-#ifndef PIX2RT_BANDS
-#define PIX2RT_BANDS 2
-#endif
-#ifndef PIX2RT_ROW_COST
-#define PIX2RT_ROW_COST 15
-#endif
-
 namespace pix2rt {
 
-constexpr int kChunk = PIX2RT_CHUNK;        // channels that are loaded at once
+constexpr int kChunk = 64;                  // channels that are loaded at once
 constexpr int kUnits = kChunk / 8;          // 16-byte units of a pixel's chunk
 constexpr unsigned kColumnBits = 0xffffu;   // of a row's plan: groups of eight key pixels that some key near it uses
 constexpr unsigned kHasKey = 1u << 16;      // the row has keys of its own
 constexpr unsigned kHasHole = 1u << 17;     // something is missing in the row
 
-constexpr int kBands = PIX2RT_BANDS;             // of query rows that threads share
+constexpr int kBands = 2;                        // of query rows that threads share
 constexpr int kBandHeight = kTileHeight / kBands;
 
 // By the width of a strip, 128 or 64 pixels: chunks of keys in shared memory, and of queries, which stay there for a whole
 // sweep if these are all.
-constexpr int kStages[2] = {PIX2RT_STAGES};
-constexpr int kQuerySlots[2] = {PIX2RT_SLOTS};
+constexpr int kStages[2] = {3, 2};
+constexpr int kQuerySlots[2] = {4, 2};
 
 __device__ inline int chunks_of(int channels) { return (channels + kChunk - 1) / kChunk; }
 
 // Where a unit of a row lies, so that eight rows' same unit touches every bank once.
-__device__ inline int swizzled(int row, int unit) { return kChunk == 64 ? unit ^ (row & 7) : unit ^ (row >> 1 & 3); }
+__device__ inline int swizzled(int row, int unit) { return unit ^ (row & 7); }
 
 // The key columns of a map in strips of at most `columns` pixels, all about as wide.
 struct Strips {
