@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
-from cuda_ext import build
+from cuda_ext import build, resources
 from cuda_ext.bench import measure
 from cuda_ext.bench_forms import FORMS, Problem
 
@@ -52,17 +52,14 @@ def bench(
     height, width = _size(size)
     if hole + 4 > min(height, width):
         raise typer.BadParameter(f"a hole of {hole} in {size} leaves no known patch; at most {min(height, width) - 4}")
-    if json_file and not json_file.parent.is_dir():
-        raise typer.BadParameter(f"{json_file.parent} is not a folder; create it", param_hint="--json")
+    _check_folder(json_file, "--json")
     problem = Problem(height, width, channels, hole)
     columns = (TextColumn("bench"), BarColumn(), MofNCompleteColumn())
     with _failures(), Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as progress:
         task = progress.add_task("bench", total=len(FORMS) + runs)
         report = measure(problem, runs, threads, lambda: progress.advance(task))
     out.print(_table(report))
-    if json_file:
-        with _failures():
-            json_file.write_text(json.dumps(report, indent=2), encoding="utf-8")
+    _write_json(json_file, report)
 
 
 @app.command()
@@ -74,10 +71,36 @@ def ptx(
 
     Example: `python -m cuda_ext ptx --architecture compute_90 -o patch_swap.ptx`
     """
-    if not output.parent.is_dir():
-        raise typer.BadParameter(f"{output.parent} is not a folder; create it", param_hint="--output")
+    _check_folder(output, "--output")
     with _failures():
         output.write_bytes(build.ptx(architecture).rstrip(b"\0"))
+
+
+@app.command(name="resources")
+def kernel_resources(
+    architecture: Annotated[list[str] | None, typer.Option(help="GPU such as sm_90; may be repeated.")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the report there too.")] = None,
+) -> None:
+    """Compile the CUDA kernels for many GPUs: registers, spills, shared memory. Needs nvcc and ptxas, no GPU.
+
+    Example: `python -m cuda_ext resources --json tests/cuda_ext/resources.json`
+    """
+    _check_folder(json_file, "--json")
+    with _failures():
+        report = resources.measure(tuple(architecture or resources.ARCHITECTURES))
+    out.print(_resources_table(report))
+    _write_json(json_file, report)
+
+
+def _check_folder(path: Path | None, option: str) -> None:
+    if path and not path.parent.is_dir():
+        raise typer.BadParameter(f"{path.parent} is not a folder; create it", param_hint=option)
+
+
+def _write_json(path: Path | None, report: Any) -> None:
+    if path:
+        with _failures():
+            path.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
 
 
 def _size(text: str) -> tuple[int, int]:
@@ -111,6 +134,23 @@ def _table(report: dict[str, Any]) -> Table:
         )
         row = (f"{figures['seconds']:.3f}", f"{figures['ratio']:.1f}×", f"{figures['roofline']:.0%}")
         table.add_row(_LABELS[form], *row, memory)
+    return table
+
+
+def _resources_table(report: resources.Report) -> Table:
+    """A kernel per line, a GPU per column: registers, shared memory of a block, and what is spilled if anything."""
+    table = Table(title="registers of a thread / KB of a block's shared memory", caption=report["compiler"])
+    table.add_column("kernel")
+    for architecture in report["kernels"]:
+        table.add_column(architecture, justify="right")
+    for kernel in next(iter(report["kernels"].values())):
+        cells = []
+        for kernels in report["kernels"].values():
+            figures = kernels[kernel]
+            shared = (figures["shared_bytes"] + figures["launched_shared_bytes"]) / 1024
+            spilled = f", {figures['spill_bytes']} B spilled" if figures["spill_bytes"] else ""
+            cells.append(f"{figures['registers']} / {shared:.0f}{spilled}")
+        table.add_row(kernel, *cells)
     return table
 
 

@@ -75,6 +75,7 @@ def test_memory_is_a_forms_own():
         (("bench", "--size", "16x16", "--hole", "14"), "at most 12"),
         (("bench", "--json", "nowhere/report.json"), "not a folder"),
         (("ptx", "-o", "nowhere/kernels.ptx"), "not a folder"),
+        (("resources", "--json", "nowhere/report.json"), "not a folder"),
     ],
 )
 def test_bad_input_exits_with_2(arguments, part):
