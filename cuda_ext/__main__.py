@@ -4,28 +4,30 @@ import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from enum import StrEnum, auto
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-from rich.table import Table
 from rich.text import Text
 
-from cuda_ext import build, resources
+from cuda_ext import bench_gpu, build, resources, tables
 from cuda_ext.bench import measure
 from cuda_ext.bench_forms import FORMS, Problem
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="markdown")
 out = Console()
 err = Console(stderr=True)
-_LABELS = {
-    "convolution": "unfold + conv2d + conv_transpose2d",
-    "operator": "torch operator",
-    "onnx": "ONNX functions in ONNX Runtime",
-    "product": "the Gram product alone",
-}
+
+
+class Device(StrEnum):
+    """Where the benchmark runs."""
+
+    cpu = auto()
+    cuda = auto()
 
 
 @app.callback()
@@ -42,23 +44,27 @@ def bench(
     channels: Annotated[int, typer.Option(min=1, help="Of the features.")] = 256,
     hole: Annotated[int, typer.Option(min=1, help="Side of the square hole.")] = 64,
     runs: Annotated[int, typer.Option(min=1, help="Measured calls of each form.")] = 5,
-    threads: Annotated[int, typer.Option(min=1, help="CPU threads of each form.")] = 2,
+    threads: Annotated[int, typer.Option(min=1, help="CPU threads of each form; not on a GPU.")] = 2,
+    device: Annotated[Device, typer.Option(help="On cuda, the kernels against the convolution form.")] = Device.cpu,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the report there too.")] = None,
 ) -> None:
-    """Measure the forms in turns on the CPU: seconds, ratio to the convolution form, memory beyond inputs and output.
+    """Measure the forms in turns: time, ratio to the convolution form and, on the CPU, memory beyond inputs and output.
 
-    Example: `python -m cuda_ext bench --size 64x64 --hole 32 --runs 9`
+    Example: `python -m cuda_ext bench --device cuda --runs 9`
     """
     height, width = _size(size)
     if hole + 4 > min(height, width):
         raise typer.BadParameter(f"a hole of {hole} in {size} leaves no known patch; at most {min(height, width) - 4}")
     _check_folder(json_file, "--json")
     problem = Problem(height, width, channels, hole)
+    on_gpu = device is Device.cuda
+    total = len(bench_gpu.PRECISIONS[device]) * runs if on_gpu else len(FORMS) + runs
     columns = (TextColumn("bench"), BarColumn(), MofNCompleteColumn())
     with _failures(), Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as progress:
-        task = progress.add_task("bench", total=len(FORMS) + runs)
-        report = measure(problem, runs, threads, lambda: progress.advance(task))
-    out.print(_table(report))
+        task = progress.add_task("bench", total=total)
+        step = partial(progress.advance, task)
+        report = bench_gpu.measure(device, problem, runs, step) if on_gpu else measure(problem, runs, threads, step)
+    out.print(tables.of_gpu(report) if on_gpu else tables.of_cpu(report))
     _write_json(json_file, report)
 
 
@@ -88,7 +94,7 @@ def kernel_resources(
     _check_folder(json_file, "--json")
     with _failures():
         report = resources.measure(tuple(architecture or resources.ARCHITECTURES))
-    out.print(_resources_table(report))
+    out.print(tables.of_resources(report))
     _write_json(json_file, report)
 
 
@@ -118,47 +124,6 @@ def _failures() -> Iterator[None]:
     except (RuntimeError, OSError, MemoryError) as error:
         err.print(Text(str(error) or type(error).__name__, style="red"), soft_wrap=True)
         raise typer.Exit(1) from error
-
-
-def _table(report: dict[str, Any]) -> Table:
-    problem = report["problem"]
-    title = "patch-swap, {height}×{width}×{channels}, hole {hole}×{hole}".format(**problem)
-    table = Table(title=f"{title}, {report['threads']} threads", caption=_caption(report))
-    for heading in ("form", "seconds", "ratio", "roofline", "extra memory"):
-        table.add_column(heading, justify="left" if heading == "form" else "right")
-    for form, figures in report["forms"].items():
-        memory = (
-            ""
-            if figures.get("extra_mb") is None
-            else f"{figures['extra_mb']:.0f} MB, {figures['of_scores']:.0%} of N×M"
-        )
-        row = (f"{figures['seconds']:.3f}", f"{figures['ratio']:.1f}×", f"{figures['roofline']:.0%}")
-        table.add_row(_LABELS[form], *row, memory)
-    return table
-
-
-def _resources_table(report: resources.Report) -> Table:
-    """A kernel per line, a GPU per column: registers, shared memory of a block, and what is spilled if anything."""
-    table = Table(title="registers of a thread / KB of a block's shared memory", caption=report["compiler"])
-    table.add_column("kernel")
-    for architecture in report["kernels"]:
-        table.add_column(architecture, justify="right")
-    for kernel in next(iter(report["kernels"].values())):
-        cells = []
-        for kernels in report["kernels"].values():
-            figures = kernels[kernel]
-            shared = (figures["shared_bytes"] + figures["launched_shared_bytes"]) / 1024
-            spilled = f", {figures['spill_bytes']} B spilled" if figures["spill_bytes"] else ""
-            cells.append(f"{figures['registers']} / {shared:.0f}{spilled}")
-        table.add_row(kernel, *cells)
-    return table
-
-
-def _caption(report: dict[str, Any]) -> str:
-    return (
-        f"N×M scores: {report['scores_mb']:.0f} MB; Gram product: {report['gram_gflop']:.1f} GFLOP; largest difference "
-        f"of outputs: {report['largest_difference']:.1g}"
-    )
 
 
 def main() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from cuda_ext import bench_gpu, tables
 from cuda_ext.bench import measure
 from cuda_ext.bench_forms import FORMS, Problem
 from tests.paths import ROOT
@@ -37,6 +38,25 @@ def test_bench_compares_the_forms(tmp_path):
         assert len(figures["times_s"]) == 2
         assert figures["seconds"] > 0
         assert form != "convolution" or figures["ratio"] == 1
+
+
+def test_bench_for_a_gpu_compares_the_kernels_with_the_convolutions():
+    """The procedure, on the CPU: every form is called as often as the report says, and the table shows all of it."""
+    ticks = []
+    report = bench_gpu.measure("cpu", Problem(20, 24, 8, 6), 3, lambda: ticks.append(0))
+    assert len(ticks) == 3
+    assert list(report["forms"]) == ["fp32"]
+    for form, figures in report["forms"]["fp32"].items():
+        assert figures["alone_ms"] > 0 < figures["back_to_back_ms"]
+        assert form != "convolution" or figures["alone_ratio"] == figures["back_to_back_ratio"] == 1
+    table = tables.of_gpu(json.loads(json.dumps(report)))
+    assert table.row_count == 2
+    assert table.title == "patch-swap, 20×24×8, hole 6×6, cpu"
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_bench_without_a_gpu_exits_with_1():
+    assert "no CUDA GPU" in cuda_ext("bench", "--device", "cuda", expect=1).stderr
 
 
 def test_the_work_is_counted():

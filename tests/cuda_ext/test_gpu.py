@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from cuda_ext import reference
+from cuda_ext import bench_gpu, reference
+from cuda_ext.bench_forms import Problem
 from cuda_ext.ops import patch_match, patch_paste, patch_swap
 from tests.cuda_ext.cases import cases
 from tests.tolerances import PATCH_SWAP
@@ -57,3 +58,11 @@ def test_gradients_and_streams():
 def test_other_types_are_refused():
     with pytest.raises(TypeError, match="torch.float64 on CUDA"):
         patch_match(torch.zeros(1, 1, 4, 4, device="cuda", dtype=torch.float64), torch.zeros(1, 1, 4, 4, device="cuda"))
+
+
+def test_the_benchmark_compares_both_precisions():
+    report = bench_gpu.measure("cuda", Problem(24, 24, 16, 8), 1, lambda: None)
+    assert report["device"] == torch.cuda.get_device_name()
+    assert {name: set(forms) for name, forms in report["forms"].items()} == {
+        name: {"convolution", "operator"} for name in ("fp16", "fp32")
+    }

@@ -20,7 +20,7 @@ LARGEST_BLOCK = {
     "sm_90": 227,
     "sm_100": 227,
     "sm_120": 99,
-}  # KB of shared memory
+}
 
 
 @pytest.fixture(scope="module")
