@@ -172,7 +172,7 @@ def mutate_zip(rng: Random, content: bytes, other: bytes = b"") -> bytes:
             data = source.read(member)
             if member is chosen:
                 data = mutate_bytes(rng, data or b"\x00", other)
-            archive.writestr(member.filename, data)
+            archive.writestr(zipfile.ZipInfo(member.filename), data)  # with no time of day: cases can be repeated
     return target.getvalue()
 
 

@@ -112,7 +112,7 @@ class World:
             return address
 
     def allocated(self, kind):
-        return sum(len(one.data) for one in tuple(self.memory.values()) if one.kind == kind)
+        return sum(len(one.data) for one in self.memory.copy().values() if one.kind == kind)
 
     def free(self, address, kind):
         with self.lock:
@@ -129,7 +129,7 @@ class World:
             self._grave.append(memory)  # a use of it is noticed, not answered with a crash
 
     def owner(self, address):
-        blocks = tuple(self.memory.values())  # other threads make and free some meanwhile
+        blocks = self.memory.copy().values()  # one step: other threads make and free some meanwhile
         return next((m for m in blocks if m.address <= address < m.address + len(m.data)), None)
 
     def bytes_at(self, address, nbytes, kind):
@@ -142,7 +142,7 @@ class World:
 
     def owns(self, array):
         """Whether an array shares memory with a pinned buffer, live or freed."""
-        buffers = [m.data for m in (*self.memory.values(), *self._grave) if m.kind == "pinned"]
+        buffers = [m.data for m in (*self.memory.copy().values(), *self._grave) if m.kind == "pinned"]
         return any(np.shares_memory(array, data) for data in buffers)
 
     # Handles, streams, captures
@@ -164,7 +164,7 @@ class World:
         return self.thing(handle, Stream)
 
     def all_streams(self):
-        return [thing for thing in tuple(self.handles.values()) if isinstance(thing, Stream)]
+        return [thing for thing in self.handles.copy().values() if isinstance(thing, Stream)]
 
     def break_captures(self, of_others):
         """Who allocates, frees or waits while its thread captures is refused and breaks the capture; who waits for the
