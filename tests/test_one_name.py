@@ -122,7 +122,7 @@ script.load()()
 """
 
 
-@pytest.mark.parametrize("kind", ["wheel", "editable"])
+@pytest.mark.parametrize("kind", ["wheel", pytest.param("editable", marks=pytest.mark.nightly)])
 def test_an_installation_has_the_name(kind, tmp_path):
     """Built without network and compiler; a folder of the user's called `runtime` is not in the way of the command."""
     pytest.importorskip("pip")

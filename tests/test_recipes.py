@@ -1,7 +1,10 @@
 """The recipe of an engine's input: from training through the checkpoint into the engine, as evaluation has it."""
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -43,16 +46,23 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def engine_of(derive: str, folder: Path, direction: str = "AtoB") -> tuple[Path, Path]:
-    checkpoint = tiny_checkpoint("unet" if derive in COLOUR else "unet_grey")
-    path = folder / "c.safetensors"
-    save_checkpoint(replace(checkpoint, recipe={"derive": derive, "direction": direction}), path)
-    return path, export_onnx(path, folder / "e.onnx")[0].path
+@pytest.fixture(scope="module")
+def engine_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., tuple[Path, Path]]:
+    """Derivation, direction → a checkpoint and its engine, made once."""
+
+    @cache
+    def made(derive: str, direction: str = "AtoB") -> tuple[Path, Path]:
+        checkpoint = tiny_checkpoint("unet" if derive in COLOUR else "unet_grey")
+        path = tmp_path_factory.mktemp("recipe") / "c.safetensors"
+        save_checkpoint(replace(checkpoint, recipe={"derive": derive, "direction": direction}), path)
+        return path, export_onnx(path, path.with_name("e.onnx"))[0].path
+
+    return made
 
 
 @pytest.mark.parametrize("derive", DERIVATIONS)
-def test_translate_makes_evaluations_picture(derive: str, data: Path, tmp_path: Path) -> None:
-    checkpoint, engine = engine_of(derive, tmp_path)
+def test_translate_makes_evaluations_picture(engine_of: Any, derive: str, data: Path, tmp_path: Path) -> None:
+    checkpoint, engine = engine_of(derive)
     recipe = read_spec(engine).recipe
     assert recipe
     assert (recipe.derive, recipe.labels) == (derive, CITYSCAPES if derive == "labels" else None)
@@ -66,8 +76,8 @@ def test_translate_makes_evaluations_picture(derive: str, data: Path, tmp_path: 
         assert np.abs(made - item.fake_image).max() <= 1, item.name
 
 
-def test_an_input_that_is_one_already_is_taken_as_it_is(data: Path, tmp_path: Path) -> None:
-    _, engine = engine_of("edges", tmp_path)
+def test_an_input_that_is_one_already_is_taken_as_it_is(engine_of: Any, data: Path, tmp_path: Path) -> None:
+    _, engine = engine_of("edges")
     translator = Translator(engine)
     drawing = translator.derive(read_photo(data / "val" / "0.png"))
     Image.fromarray(drawing[..., 0]).save(tmp_path / "drawing.png")
@@ -79,8 +89,8 @@ def test_an_input_that_is_one_already_is_taken_as_it_is(data: Path, tmp_path: Pa
     assert (read_photo(tmp_path / "other.png") != read_photo(tmp_path / "photo.png")).any()
 
 
-def test_coloured_label_maps_give_what_ids_give(data: Path, tmp_path: Path) -> None:
-    _, engine = engine_of("labels", tmp_path)
+def test_coloured_label_maps_give_what_ids_give(engine_of: Any, data: Path, tmp_path: Path) -> None:
+    _, engine = engine_of("labels")
     ids = np.asarray(Image.open(data / "val_label" / "0.png"))
     Image.fromarray(CITYSCAPES.colourise(ids)).save(tmp_path / "colours.png")
     assert run("translate", engine, data / "val_label" / "0.png", "-o", tmp_path / "a.png")[0] == 0
@@ -92,8 +102,8 @@ def test_coloured_label_maps_give_what_ids_give(data: Path, tmp_path: Path) -> N
     assert "this engine takes label maps; --no-derive" in said
 
 
-def test_what_is_not_plain_is_refused(data: Path, tmp_path: Path) -> None:
-    _, engine = engine_of("sketch", tmp_path)
+def test_what_is_not_plain_is_refused(engine_of: Any, data: Path, tmp_path: Path) -> None:
+    _, engine = engine_of("sketch")
     grey = read_photo(data / "val" / "0.png").mean(-1).astype(np.uint8) // 2
     Image.fromarray(grey).save(tmp_path / "grey.png")
     code, _, said = run("translate", engine, tmp_path / "grey.png", "-o", tmp_path / "x.png")
@@ -108,9 +118,9 @@ def test_what_is_not_plain_is_refused(data: Path, tmp_path: Path) -> None:
     assert "which are not made of a video" in said
 
 
-def test_engines_of_pairs_and_of_the_way_back_have_no_recipe(tmp_path: Path) -> None:
+def test_engines_of_pairs_and_of_the_way_back_have_no_recipe(engine_of: Any, tmp_path: Path) -> None:
     for derive, direction in (("", "AtoB"), ("edges", "BtoA")):
-        _, engine = engine_of(derive, tmp_path, direction)
+        _, engine = engine_of(derive, direction)
         assert read_spec(engine).recipe is None
     code, _, said = run("translate", engine, tmp_path, "--derive", "-o", tmp_path / "x")
     assert code == 2

@@ -61,9 +61,13 @@ def test_it_holds_all_files_and_no_others(unpacked: Path) -> None:
     assert sorted(name for name in files if not name.startswith(MADE)) == tracked()
 
 
-def test_its_tests_are_found_and_run(unpacked: Path) -> None:
-    """All are imported from it, and some run."""
+def test_some_of_its_tests_run(unpacked: Path) -> None:
+    some = ("tests/runtime/test_files.py", "tests/export/test_parity.py")
+    assert " passed" in run("-m", "pytest", "-n", "0", "-p", "no:cacheprovider", *some, cwd=unpacked)
+
+
+@pytest.mark.nightly
+def test_all_its_tests_are_found(unpacked: Path) -> None:
+    """They are imported from it, with all data that they read at once."""
     found = run("-m", "pytest", "-n", "0", "-p", "no:cacheprovider", "--collect-only", "-q", cwd=unpacked)
     assert "error" not in found.splitlines()[-1]
-    some = ("tests/runtime/test_lean_import.py", "tests/export/test_parity.py")
-    assert " passed" in run("-m", "pytest", "-n", "0", "-p", "no:cacheprovider", *some, cwd=unpacked)

@@ -5,7 +5,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from export.__main__ import app
 from runtime.engines.onnx_metadata import read_spec
 from tests.export.conftest import Tiny
 from tests.paths import GOLDEN, ROOT, needs_golden
@@ -14,10 +16,10 @@ from training.checkpoint import load_checkpoint
 
 
 def export(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "export", *map(str, arguments)]
-    return subprocess.run(
-        command, cwd=ROOT, capture_output=True, encoding="utf-8", errors="replace", check=False, timeout=300
-    )
+    """In this process: starting one with torch takes seconds."""
+    line = [str(argument) for argument in arguments]
+    result = CliRunner().invoke(app, line, prog_name="python -m export")
+    return subprocess.CompletedProcess(line, result.exit_code, result.stdout, result.stderr)
 
 
 @pytest.mark.parametrize("command", ["import", "onnx", "engine", "validate", "report"])
@@ -25,6 +27,13 @@ def test_help_shows_an_example(command: str) -> None:
     result = export(command, "--help")
     assert result.returncode == 0
     assert f"python -m export {command}" in result.stdout
+
+
+def test_a_process_of_its_own(tmp_path: Path) -> None:
+    line = [sys.executable, "-m", "export", "validate", str(tmp_path / "c"), str(tmp_path / "e.onnx")]
+    result = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, check=False, timeout=300)
+    assert result.returncode == 2
+    assert "does not exist" in result.stderr
 
 
 def test_export_and_validate(tiny_engines: Tiny, tmp_path: Path) -> None:

@@ -23,8 +23,10 @@ from export.onnx_from_checkpoint import Exported, export_onnx, graphs_of
 from export.validate import validate
 from runtime import Inpainter
 from runtime.bench.runners import open_runner
+from runtime.engines.engine import open_engine
 from runtime.engines.onnx_engine import OnnxEngine
 from runtime.engines.onnx_metadata import read_spec
+from runtime.native.library import missing_reason
 from tests.export.reference import psnr
 from tests.tiny_models import save_tiny_checkpoint
 from tests.tolerances import GREY_LEVELS, PSNR_DB
@@ -151,6 +153,7 @@ def quantised(image: torch.Tensor) -> Any:
 @torch.no_grad()
 def test_fp32_engine_equals_the_definition(name: str, scales: int, iterations: int, engines: Any) -> None:
     engine = engines(name)
+    assert engine.backends == (("onnxruntime",) if missing_reason() else ("onnxruntime", "native"))
     for seed in range(3):
         sizes = [(1, *SIZE)] if engine.spec.size else [(2, 32, 48), (1, 64, 32), (1, 32, 32)]
         for size in sizes:
@@ -160,6 +163,10 @@ def test_fp32_engine_equals_the_definition(name: str, scales: int, iterations: i
             assert np.ptp(expected[missing]) > 50
             assert np.abs(received.astype(int) - expected)[missing].max() <= GREY_LEVELS["fp32"]
             np.testing.assert_array_equal(received[~missing], arrays["image"][~missing])
+            for threads in (1, 3) if "native" in engine.backends and not seed else ():
+                native = open_engine(engine.path, "cpu", backend="native", threads=threads).run(arrays)["completed"]
+                assert np.abs(native.astype(int) - expected)[missing].max() <= GREY_LEVELS["fp32"]
+                np.testing.assert_array_equal(native[~missing], arrays["image"][~missing])
             if size[0] > 1:
                 single = {key: array[:1] for key, array in arrays.items()}
                 np.testing.assert_array_equal(run(engine, single), received[:1])
@@ -178,12 +185,13 @@ def test_fp16_engine_is_close(engines: Any) -> None:
     weights = [node.input[1] for node in model.graph.node if node.op_type in ("Conv", "ConvTranspose")]
     assert len(weights) > 20
     assert {dtypes[name] for name in weights} == {TensorProto.FLOAT16}
+    assert (engine.backends, bool(engine.obstacle)) == (("onnxruntime",), True)
 
 
 @torch.no_grad()
 def test_style_transfer_equals_the_definition(engines: Any) -> None:
-    engine = engines("style")
-    arrays = random_inputs(1, *SIZE, style=True)
+    engine, arrays = engines("style"), random_inputs(1, *SIZE, style=True)
+    assert (engine.backends, bool(engine.obstacle)) == (("onnxruntime",), True)
     missing = arrays["hole_mask"] > 0
     expected, received = restyled(arrays), run(engine, arrays)
     assert np.abs(received.astype(int) - expected)[missing].max() <= GREY_LEVELS["fp32"]
@@ -244,6 +252,7 @@ def test_cost_counts_the_match(engines: Any) -> None:
 def test_the_baseline_gives_the_same(engines: Any) -> None:
     arrays = random_inputs(1, *SIZE)
     image, mask = arrays["image"][0], arrays["hole_mask"][0]
+    assert (engines("baseline").backends, bool(engines("baseline").obstacle)) == (("onnxruntime",), True)
     received = open_runner(engines("baseline").path).run(image, mask)
     assert np.abs(received.astype(int) - completed(arrays, 2, 1)[0]).max() <= GREY_LEVELS["fp32"]
 

@@ -3,13 +3,14 @@
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 from accelerate.state import AcceleratorState
+from typer.testing import CliRunner
 
 from tests.paths import ROOT
+from training.commands.console import app
 from training.data.photo_folder import write_face
 from training.data.scene_folder import write_scene
 from training.loop import LOG_FILE, Trainer
@@ -50,9 +51,11 @@ def losses(folder: Path) -> list[dict[str, float]]:
     return [json.loads(line) for line in (folder / LOG_FILE).read_text().splitlines()]
 
 
-def command(*words: str | Path, timeout: float = 120) -> subprocess.CompletedProcess[str]:
-    """`python -m training …` in a process of its own."""
-    line = [sys.executable, "-m", "training", *map(str, words)]
-    return subprocess.run(
-        line, env=ENVIRONMENT, capture_output=True, encoding="utf-8", errors="replace", timeout=timeout, check=False
-    )
+def command(*words: str | Path) -> subprocess.CompletedProcess[str]:
+    """`python -m training …`, in this process: starting one with torch takes seconds."""
+    AcceleratorState._reset_state(True)
+    line = [str(word) for word in words]
+    result = CliRunner(env={"COLUMNS": "200"}).invoke(app, line, prog_name="python -m training")
+    if result.exception and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return subprocess.CompletedProcess(line, result.exit_code, result.stdout, result.stderr)

@@ -4,11 +4,12 @@ import signal
 import subprocess
 import sys
 
+import pytest
+
 from tests.training.runs import ENVIRONMENT, losses, scene_data
 from training.checkpoint import load_checkpoint
 from training.state import CHECKPOINT_FILE
 
-KILLS = 20
 # Every second kill waits until this child has saved, so that there is progress however slow the machine is; the others
 # strike at any moment, of resumption too. A child is forked after the imports, so that a kill costs no seconds of them.
 _RUNNER = """
@@ -38,15 +39,16 @@ for kill in range(kills):
 """
 
 
-def test_twenty_kills(tmp_path):
+@pytest.mark.parametrize("kills", [6, pytest.param(20, marks=pytest.mark.nightly)])
+def test_kills(kills, tmp_path):
     data = str(scene_data(tmp_path / "scenes", 2))
     folder = tmp_path / "run"
-    line = [sys.executable, "-c", _RUNNER, str(folder), data, str(KILLS), "7"]
+    line = [sys.executable, "-c", _RUNNER, str(folder), data, str(kills), "7"]
     steps = []
     with subprocess.Popen(
         line, env=ENVIRONMENT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, encoding="utf-8", errors="replace"
     ) as runner:
-        for _ in range(KILLS):
+        for _ in range(kills):
             assert runner.stdout.readline().strip() == str(int(signal.SIGKILL)), "killed while it trained"
             checkpoint = load_checkpoint(folder / CHECKPOINT_FILE)
             checkpoint.build()
