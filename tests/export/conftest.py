@@ -1,9 +1,13 @@
-"""Exports are slow, so each is made once for all tests."""
+"""Exports are slow, so each is made once for all tests, of all processes that share a run."""
 
+import os
+import pickle
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+from filelock import FileLock
 
 from export.onnx_from_checkpoint import Exported, export_onnx
 from tests.tiny_models import save_tiny_checkpoint
@@ -11,12 +15,32 @@ from tests.tiny_models import save_tiny_checkpoint
 SIZE = (32, 48)
 
 Tiny = Callable[..., list[Exported]]
+Once = Callable[[str, Callable[[Path], list[Exported]]], list[Exported]]
 
 
 @pytest.fixture(scope="session")
-def tiny_engines(tmp_path_factory: pytest.TempPathFactory) -> Tiny:
+def made_once(tmp_path_factory: pytest.TempPathFactory) -> Once:
+    """(name, function of a folder → engines) → its engines, made by whoever asks first."""
+    base = tmp_path_factory.getbasetemp()
+    root = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "engines"
+    root.mkdir(exist_ok=True)
+
+    def once(name: str, make: Callable[[Path], list[Exported]]) -> list[Exported]:
+        folder = root / name
+        with FileLock(root / f"{name}.lock"):
+            made = folder / "made.pickle"
+            if not made.exists():
+                folder.mkdir(exist_ok=True)
+                made.write_bytes(pickle.dumps(make(folder)))
+            engines: list[Exported] = pickle.loads(made.read_bytes())
+            return engines
+
+    return once
+
+
+@pytest.fixture(scope="session")
+def tiny_engines(made_once: Once) -> Tiny:
     """(variant, precision, dynamic, …) → engines of a checkpoint, which is model.safetensors beside them."""
-    made: dict[tuple[str | bool | None, ...], list[Exported]] = {}
 
     def engines(
         variant: str,
@@ -25,19 +49,17 @@ def tiny_engines(tmp_path_factory: pytest.TempPathFactory) -> Tiny:
         normalization: str | None = None,
         stochastic: bool = False,
     ) -> list[Exported]:
-        key = (variant, precision, dynamic, normalization, stochastic)
-        if key not in made:
-            folder: Path = tmp_path_factory.mktemp(variant)
-            checkpoint = save_tiny_checkpoint(variant, folder / "model.safetensors")
-            size = None if dynamic else SIZE
-            made[key] = export_onnx(
-                checkpoint,
+        def make(folder: Path) -> list[Exported]:
+            return export_onnx(
+                save_tiny_checkpoint(variant, folder / "model.safetensors"),
                 folder / "model.onnx",
-                size=size,
+                size=None if dynamic else SIZE,
                 precision=precision,
                 normalization=normalization,
-                options={"stochastic": True} if stochastic else {},
+                options=options,
             )
-        return made[key]
+
+        options: dict[str, Any] = {"stochastic": True} if stochastic else {}
+        return made_once(f"{variant}-{precision}-{dynamic}-{normalization}-{stochastic}", make)
 
     return engines

@@ -10,6 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from export.onnx_from_checkpoint import Exported, export_onnx
+from tests.export.conftest import Once
 from tests.export.reference import run
 from tests.paths import GOLDEN, needs_golden
 from tests.runtime.program_reference import run_file
@@ -22,15 +23,18 @@ pytestmark = needs_golden
 NAMES = ("pix2pixhd_global", "pix2pixhd_local", "pix2pixhd_local_features")
 
 
-def golden_engines(name: str, folder: Path) -> tuple[list[Exported], dict[str, NDArray[Any]]]:
+def golden_engines(name: str, made_once: Once) -> tuple[list[Exported], dict[str, NDArray[Any]]]:
     source = GOLDEN / name
-    files = {"encoder": "latest_net_E.pth", "styles": "features_clustered_010.npy", "opt": "opt.txt"}
-    options = {key: source / file for key, file in files.items() if (source / file).is_file()}
-    save_checkpoint(import_checkpoint(source / "latest_net_G.pth", **options), folder / "golden.safetensors")
     with np.load(source / "expected.npz") as archive:
         expected = dict(archive)
-    size = expected["label_map"].shape
-    return export_onnx(folder / "golden.safetensors", folder / "golden.onnx", size=size), expected
+
+    def make(folder: Path) -> list[Exported]:
+        files = {"encoder": "latest_net_E.pth", "styles": "features_clustered_010.npy", "opt": "opt.txt"}
+        options = {key: source / file for key, file in files.items() if (source / file).is_file()}
+        save_checkpoint(import_checkpoint(source / "latest_net_G.pth", **options), folder / "golden.safetensors")
+        return export_onnx(folder / "golden.safetensors", folder / "golden.onnx", size=expected["label_map"].shape)
+
+    return made_once(name, make), expected
 
 
 def golden_inputs(engine: Exported, expected: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
@@ -53,8 +57,8 @@ def fake_image(engine: Exported, inputs: dict[str, NDArray[Any]]) -> NDArray[np.
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_engine_gives_what_the_original_network_gave(name: str, tmp_path: Path) -> None:
-    engines, expected = golden_engines(name, tmp_path)
+def test_engine_gives_what_the_original_network_gave(name: str, made_once: Once) -> None:
+    engines, expected = golden_engines(name, made_once)
     inputs = golden_inputs(engines[0], expected)
     image = fake_image(engines[0], inputs)
     np.testing.assert_allclose(image, expected["output"], rtol=0, atol=FLOATS["engine"])
@@ -65,8 +69,8 @@ def test_engine_gives_what_the_original_network_gave(name: str, tmp_path: Path) 
     assert np.abs(values["image"][0].astype(int) - expected["output_uint8"]).max() <= GREY_LEVELS["fp32"]
 
 
-def test_encoder_engine_gives_the_original_instance_features(tmp_path: Path) -> None:
-    (_, encoder), expected = golden_engines("pix2pixhd_local_features", tmp_path)
+def test_encoder_engine_gives_the_original_instance_features(made_once: Once) -> None:
+    (_, encoder), expected = golden_engines("pix2pixhd_local_features", made_once)
     inputs = {"image": expected["real_image"][None]}
     for features in (run(encoder, inputs)[0], run_file(encoder.path, inputs)["feat_map"][0]):
         for instance in np.unique(expected["inst_map"]):

@@ -9,6 +9,8 @@ import pytest
 
 from export.engine_from_onnx import Profile, engine_from_onnx
 from export.onnx_from_checkpoint import export_onnx
+from runtime.engines.engine import open_engine
+from runtime.native.library import missing_reason
 from tests.export.reference import psnr, run
 from tests.paths import GOLDEN, needs_golden
 from tests.runtime.program_reference import run_file
@@ -51,9 +53,12 @@ def test_engine_gives_what_the_original_network_gave(
     np.testing.assert_allclose(floats, expected, rtol=0, atol=FLOATS["engine"])
     programs = np.concatenate([run_file(engine.path, {"image": call})["fake_image"] for call in calls])
     np.testing.assert_allclose(programs, expected, rtol=0, atol=FLOATS["engine"])
-    pixels = np.concatenate([run(engine, {"image": call}) for call in calls])
     wanted = np.clip(127.5 * expected + 127.5, 0, 255).astype(np.uint8).transpose(0, 2, 3, 1)
-    assert np.abs(pixels.astype(int) - wanted).max() <= GREY_LEVELS["fp32"]
+    assert engine.backends == (("onnxruntime",) if missing_reason() else ("onnxruntime", "native"))
+    for backend in engine.backends:
+        opened = open_engine(engine.path, "cpu", backend=backend, threads=2)
+        pixels = np.concatenate([opened.run({"image": call})["translation"] for call in calls])
+        assert np.abs(pixels.astype(int) - wanted).max() <= GREY_LEVELS["fp32"]
 
 
 def test_half_precision_and_plan(checkpoint: Path, tmp_path: Path) -> None:
