@@ -7,7 +7,7 @@ from runtime.engines.spec import EngineSpec
 from runtime.errors import UnknownProgramError
 from runtime.native.library import missing_reason
 
-_MACS_A_BYTE = 40
+_MACS_A_BYTE = 20
 
 
 def _why_not(source: EngineSource, spec: EngineSpec, device: Device) -> str | None:
@@ -34,8 +34,8 @@ def _shuns(source: EngineSource, spec: EngineSpec) -> str | None:
 def _is_mostly_weights(spec: EngineSpec) -> bool:
     """Whether reading the weights takes longer than multiplying by them.
 
-    Measured on two AVX-512 cores against the naive export: 27 multiply-adds a byte (U-Net 256) 0.81 times as fast, 64
-    (pix2pixHD at 512×256) 1.47, 260 (at 1024×512) 2.72, 1030 (at 2048×1024) 3.32.
+    Measured on two AVX-512 cores against the naive export: 11 multiply-adds a byte (U-Net 128) 0.96 times as fast, 31
+    (U-Net 256) 1.34, 64 (pix2pixHD at 512×256) 2.5, 257 (at 1024×512) 3.6, 1027 (at 2048×1024) 3.4.
     """
     return spec.cost.macs < _MACS_A_BYTE * spec.cost.weight_bytes
 
