@@ -75,11 +75,12 @@ TENSORRT_MODULES = (
 )
 HEAVY = {
     "onnxruntime": ("runtime.engines.onnx_engine",),
+    "openvino": ("runtime.engines.openvino_engine",),
     "cv2": (),  # imported by name, where it is needed: runtime.runners.conditions
     "av": ("runtime.media.video_reader", "runtime.media.video_writer"),
     **dict.fromkeys(("tensorrt", "tensorrt_rtx", "cuda"), TENSORRT_MODULES),
 }
-OPTIONAL = ("tensorrt", "tensorrt_rtx", "cuda", "onnxruntime")  # not on every machine that runs the tests
+OPTIONAL = ("tensorrt", "tensorrt_rtx", "cuda", "onnxruntime", "openvino")  # not on every machine that runs the tests
 
 
 def source_files(*packages: str) -> list[Path]:
