@@ -12,10 +12,10 @@ from runtime.engines.source import EngineSource
 from runtime.engines.spec import EngineSpec
 from runtime.errors import ClosedError, DeviceError, EngineFormatError
 
-# OpenVINO's converter, which we do not call, reports usage to its vendor: with no such module there is nothing to do so.
+# OpenVINO's converter, which we do not call, reports usage to its vendor; without this module it cannot.
 sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 
-import openvino
+import openvino  # noqa: E402  after that
 
 
 class OpenVinoEngine:

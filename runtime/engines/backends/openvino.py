@@ -1,4 +1,4 @@
-"""OpenVINO on the CPU: there to be compared with (`pix2rt bench --against-backend openvino`), so only where it is named."""
+"""OpenVINO on the CPU: there to be compared with, so only where it is named."""
 
 from importlib.util import find_spec
 
