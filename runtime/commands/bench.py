@@ -1,20 +1,23 @@
 """How fast an engine is."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from rich.console import RenderableType
 
 from runtime.bench.inputs import BenchInput, demo_input, generated_input, input_from_files, input_from_image
+from runtime.bench.layers import profile
 from runtime.bench.measure import measure
 from runtime.bench.runners import bench_spec
 from runtime.commands import ASSETS
 from runtime.commands.console import err, note, out, progress_bar
 from runtime.commands.lazy import REST
 from runtime.commands.options import Backend, Device, Engine, OtherEngine, Threads
-from runtime.commands.tables import bench_table
+from runtime.commands.tables import bench_table, layers_table
 from runtime.engines.spec import EngineSpec
 from runtime.errors import InputError
 from runtime.files import atomic_path, is_stream
@@ -37,6 +40,9 @@ def bench(
     backend: Backend = "auto",
     against_backend: Annotated[str, typer.Option(help="What runs the other engine.", rich_help_panel=REST)] = "auto",
     threads: Threads = None,
+    layers: Annotated[
+        bool, typer.Option("--layers", help="The time of every layer in native kernels, against the peak.")
+    ] = False,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the report there too.")] = None,
 ) -> None:
     """Measure an engine end to end: bytes in, bytes out, host work included; or two engines in turns.
@@ -46,6 +52,8 @@ def bench(
     Example: `pix2rt bench edges2photo.onnx --against edges2photo_naive.onnx --image sketch.png`
 
     Example: `pix2rt bench city.onnx --against city.onnx --against-backend onnxruntime`
+
+    Example: `pix2rt bench city.onnx --layers`
     """
     paths = [engine] + ([against] if against else [])
     specs = [bench_spec(path) for path in paths]
@@ -55,6 +63,13 @@ def bench(
     scene = _input(specs, labels, instances, image, random)
     with progress_bar() as progress:
         task = progress.add_task("bench", total=max(warmup, 1) + runs)
+        if layers:
+            _require_native(against, device, backend)
+            profiled = profile(
+                engine, scene, max(warmup, 1) + runs, threads=threads, progress=lambda: progress.advance(task)
+            )
+            _tell(layers_table(profiled), asdict(profiled), json_file)
+            return
         report = measure(
             paths,
             scene,
@@ -65,10 +80,21 @@ def bench(
             threads=threads,
             progress=lambda: progress.advance(task),
         )
-    (err if json_file and is_stream(json_file) else out).print(bench_table(report))
+    _tell(bench_table(report), report, json_file)
+
+
+def _tell(table: RenderableType, report: Mapping[str, Any], json_file: Path | None) -> None:
+    (err if json_file and is_stream(json_file) else out).print(table)
     if json_file:
         with atomic_path(json_file) as temporary:
             temporary.write_text(json.dumps(report, indent=2), encoding="utf-8")
+
+
+def _require_native(against: Path | None, device: str, backend: str) -> None:
+    if against:
+        raise InputError("--layers looks into one engine; leave out --against")
+    if backend not in ("auto", "native") or device not in ("auto", "cpu"):
+        raise InputError("--layers looks into native kernels on the CPU; leave out --backend and --device")
 
 
 def _require_one_kind(paths: Sequence[Path], specs: Sequence[EngineSpec]) -> None:

@@ -7,6 +7,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from runtime.bench.layers import Profile
 from runtime.engines.kinds import kinds
 from runtime.engines.spec import EngineSpec, TensorSpec
 
@@ -118,3 +119,25 @@ def bench_table(report: Mapping[str, Any]) -> RenderableType:
     summary = f"{ratio['median']:.2f}× as fast as the other (turn by turn {ratio['min']:.2f}× to {ratio['max']:.2f}×); "
     levels = "outputs of other shapes" if difference is None else f"largest difference {difference:g} grey levels"
     return Group(table, Text(summary + levels))
+
+
+def layers_table(profile: Profile) -> RenderableType:
+    """What `runtime.bench.layers.profile` found: layers that are alike in a row, the slowest first."""
+    title = f"{1000 * profile.seconds:.1f} ms in {profile.instruction_set} kernels, {profile.threads} threads"
+    right = {"justify": "right", "no_wrap": True}
+    table = Table(title=title, title_justify="left")
+    table.add_column("layer", no_wrap=True)
+    for name in ("count", "ms", "share", "GFLOP/s", "of peak"):
+        table.add_column(name, **right)  # type: ignore[arg-type]
+    for one in profile.layers:
+        rate = one.operations_per_s
+        rates = (f"{rate / 1e9:.0f}", f"{rate / profile.peak:.0%}") if one.products else ("", "")
+        share = one.seconds / profile.seconds
+        table.add_row(Text(one.step), str(one.count), f"{1000 * one.seconds:.2f}", f"{share:.1%}", *rates)
+    total = sum(one.products for one in profile.layers)
+    peak = (
+        f"peak of the innermost loop: {profile.peak / 1e9:.0f} GFLOP/s; the whole engine reaches "
+        f"{2 * total / profile.seconds / 1e9:.0f}. Counted are the multiply-adds of the direct form; Winograd's form "
+        "needs down to a quarter of them, so a layer may exceed the peak."
+    )
+    return Group(table, Text(peak))

@@ -88,11 +88,11 @@ class NativeEngine:
         """See `runtime.engines.backend.Engine.run`."""
         return self._run(inputs, None)[0]
 
-    def profile(self, inputs: Mapping[str, NDArray[Any]]) -> list[Timing]:
-        """Run once; what each step took."""
+    def profile(self, inputs: Mapping[str, NDArray[Any]]) -> tuple[dict[str, NDArray[Any]], list[Timing]]:
+        """As `run`, and what each step took."""
         seconds: list[float] = []
-        plan = self._run(inputs, seconds)[1]
-        return [Timing(*step) for step in zip(plan.labels, seconds, plan.products, strict=True)]
+        outputs, plan = self._run(inputs, seconds)
+        return outputs, [Timing(*step) for step in zip(plan.labels, seconds, plan.products, strict=True)]
 
     def peak(self) -> float:
         """Floating-point operations a second that all threads together can reach, measured; takes 50 ms."""

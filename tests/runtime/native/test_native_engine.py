@@ -96,7 +96,8 @@ def test_workers_sleep_between_calls(tmp_path):
 
 def test_where_time_goes(tmp_path):
     engine = open_native(tiny_programs.engine(tmp_path / "e.onnx"))
-    timings = engine.profile(maps("random"))
+    outputs, timings = engine.profile(maps("random"))
+    np.testing.assert_array_equal(outputs["image"], engine.run(maps("random"))["image"])
     assert timings[0].step.startswith("codes")
     convolutions = [timing for timing in timings if timing.products]
     assert all(timing.step.startswith("conv") for timing in convolutions)
