@@ -76,11 +76,19 @@ TENSORRT_MODULES = (
 HEAVY = {
     "onnxruntime": ("runtime.engines.onnx_engine",),
     "openvino": ("runtime.engines.openvino_engine",),
+    "matplotlib": ("runtime.bench.reports",),
     "cv2": (),  # imported by name, where it is needed: runtime.runners.conditions
     "av": ("runtime.media.video_reader", "runtime.media.video_writer"),
     **dict.fromkeys(("tensorrt", "tensorrt_rtx", "cuda"), TENSORRT_MODULES),
 }
-OPTIONAL = ("tensorrt", "tensorrt_rtx", "cuda", "onnxruntime", "openvino")  # not on every machine that runs the tests
+OPTIONAL = (
+    "tensorrt",
+    "tensorrt_rtx",
+    "cuda",
+    "onnxruntime",
+    "openvino",
+    "matplotlib",
+)  # not on every machine that runs the tests
 
 
 def source_files(*packages: str) -> list[Path]:

@@ -34,8 +34,12 @@ class BenchInput:
         height, width = next(iter(self.arrays.values())).shape[:2]
         return height, width
 
+    def resized(self, size: tuple[int, int]) -> "BenchInput":
+        """Scaled to (H, W) by nearest neighbour, which keeps ids what they are."""
+        return replace(self, arrays={name: resize_nearest(array, size) for name, array in self.arrays.items()})
 
-def generated_input(*specs: EngineSpec, noise: bool, seed: int = 0) -> BenchInput:
+
+def generated_input(*specs: EngineSpec, noise: bool, seed: int = 0, size: tuple[int, int] | None = None) -> BenchInput:
     """A random map or image in 8 × 8 blocks of one class or colour each; with `noise` every pixel is random, the worst
     case for an engine that profits from equal neighbours.
 
@@ -43,10 +47,11 @@ def generated_input(*specs: EngineSpec, noise: bool, seed: int = 0) -> BenchInpu
         *specs: of engines of one kind, from `bench_spec`: they get the first one's maps, and what it does not take.
         noise: whether every pixel is random.
         seed: of what is random.
+        size: (H, W); None for the engine's own, or where that is free the one that its cost was counted at.
     """
     arrays: dict[str, NDArray[Any]] = {}
     for spec in specs:
-        arrays = runner_of(spec).example(spec, noise=noise, seed=seed) | arrays
+        arrays = runner_of(spec).example(spec, size, noise=noise, seed=seed) | arrays
     return BenchInput(arrays, "generated, every pixel random" if noise else "generated, 8×8 blocks")
 
 
@@ -75,8 +80,7 @@ def demo_input(spec: EngineSpec, assets: Path) -> BenchInput | None:
     scene = input_from_files(spec, assets / "street_labels.png", assets / "street_instances.png")
     if scene.arrays["label_map"].max() >= spec.labels.label_nc:
         return None
-    size = spec.size or spec.cost.size
-    return replace(scene, arrays={name: resize_nearest(array, size) for name, array in scene.arrays.items()})
+    return scene.resized(spec.size or spec.cost.size)
 
 
 def require_arrays(spec: EngineSpec, path: Path, scene: BenchInput) -> Mapping[str, NDArray[Any]]:

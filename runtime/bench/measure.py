@@ -1,7 +1,7 @@
 """Measures engines end to end: arrays of bytes in, array of bytes out, host work included.
 
-Every engine runs in a process of its own, so that load time and peak memory are its own; two engines take turns, so
-that a drifting clock hits both alike.
+Every engine runs in a process of its own, so that load time and peak memory are its own; engines take turns, so that a
+drifting clock hits all alike.
 """
 
 import os
@@ -21,30 +21,32 @@ from runtime.version import __version__
 
 
 def measure(
-    paths: list[Path],
+    paths: Sequence[Path],
     scene: BenchInput,
     runs: int,
     warmup: int,
     *,
     device: str = AUTO,
-    backends: Sequence[str] = (AUTO, AUTO),
+    backends: Sequence[str] = (),
     threads: int | None = None,
     progress: Callable[[], None] = lambda: None,
 ) -> dict[str, Any]:
-    """Measure one engine, or two in turns.
+    """Measure engines in turns.
 
     Args:
-        paths: one or two engines.
+        paths: of the engines.
         scene: the input of all of them.
         runs: measured calls of each.
         warmup: calls of each before those, at least one: the first call is reported by itself.
         device: as in `open_engine`.
-        backends: of each engine, as in `open_engine`.
+        backends: of each engine, as in `open_engine`; empty for "auto".
         threads: as in `open_engine`.
         progress: called after every turn.
 
     Returns:
-        A JSON-serialisable report.
+        A JSON-serialisable report. Under "engines", every engine but the first has what it is to the first: "speedup",
+        how many times as fast the first one is, as median, min and max over turns, and "max_difference" of their
+        outputs, in the units of "output"; None where these have other shapes.
 
     Raises:
         Pix2rtError: an engine cannot be opened, or refuses the input.
@@ -55,26 +57,25 @@ def measure(
             workers.append(EngineProcess(path))
         opened = [
             worker.call("open", worker.path, device, backend, threads, scene)
-            for worker, backend in zip(workers, backends, strict=False)
+            for worker, backend in zip(workers, backends or (AUTO,) * len(paths), strict=True)
         ]
-        times_ms = [_turn(workers, progress) for _ in range(max(warmup, 1) + runs)]
+        turns_ms = np.array([_turn(workers, progress) for _ in range(max(warmup, 1) + runs)])
         memory, outputs = zip(*(worker.call("finish") for worker in workers), strict=True)
     finally:
         for worker in workers:
             worker.close()
-    measured = times_ms[-runs:]
-    report: dict[str, Any] = {"date": datetime.now(UTC).isoformat(timespec="seconds"), "pix2rt": __version__}
-    report |= {"machine": machine(), "input": scene.source, "size": list(scene.size)}
-    report["engines"] = [
-        {"path": str(path), **opened[i], "first_call_ms": times_ms[0][i], "peak_memory_mb": memory[i]}
-        | _statistics([turn[i] for turn in measured])
+    measured = turns_ms[-runs:].T
+    engines = [
+        {"path": str(path), **opened[i], "first_call_ms": float(turns_ms[0, i]), "peak_memory_mb": memory[i]}
+        | _statistics(measured[i])
         for i, path in enumerate(paths)
     ]
-    if len(paths) == 2:
-        ratios = [second / first for first, second in measured]
-        report["speedup"] = {"median": float(np.median(ratios)), "min": min(ratios), "max": max(ratios)}
-        report["max_difference"] = _max_difference(outputs[0], outputs[1])
-    return report
+    for engine, times_ms, output in zip(engines[1:], measured[1:], outputs[1:], strict=True):
+        engine["speedup"] = _speedup(times_ms / measured[0])
+        engine["max_difference"] = _max_difference(outputs[0], output)
+    report: dict[str, Any] = {"date": datetime.now(UTC).isoformat(timespec="seconds"), "pix2rt": __version__}
+    report |= {"machine": machine(), "input": scene.source, "size": list(scene.size)}
+    return report | {"output": "grey levels" if outputs[0].dtype == np.uint8 else "floats", "engines": engines}
 
 
 def _turn(workers: list[EngineProcess], progress: Callable[[], None]) -> list[float]:
@@ -83,9 +84,13 @@ def _turn(workers: list[EngineProcess], progress: Callable[[], None]) -> list[fl
     return times_ms
 
 
-def _statistics(times_ms: list[float]) -> dict[str, Any]:
+def _statistics(times_ms: NDArray[np.float64]) -> dict[str, Any]:
     p50, p90, p99 = (float(value) for value in np.percentile(times_ms, (50, 90, 99)))
-    return {"p50_ms": p50, "p90_ms": p90, "p99_ms": p99, "images_per_s": 1000 / p50, "times_ms": times_ms}
+    return {"p50_ms": p50, "p90_ms": p90, "p99_ms": p99, "images_per_s": 1000 / p50, "times_ms": times_ms.tolist()}
+
+
+def _speedup(ratios: NDArray[np.float64]) -> dict[str, float]:
+    return {"median": float(np.median(ratios)), "min": float(ratios.min()), "max": float(ratios.max())}
 
 
 def _max_difference(first: NDArray[Any], second: NDArray[Any]) -> float | None:

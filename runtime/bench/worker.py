@@ -52,7 +52,9 @@ class EngineProcess:
                 "`python -m runtime info` shows what the engine needs"
             ) from error
         if isinstance(reply, Pix2rtError):
-            raise reply
+            if str(self.path) in str(reply):
+                raise reply
+            raise type(reply)(f"engine {self.path}: {reply}") from reply
         return reply
 
     def close(self) -> None:

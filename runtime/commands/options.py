@@ -13,6 +13,10 @@ def _found(engine: Path | None) -> Path | None:
     return None if engine is None else engine_path(engine)
 
 
+def _all_found(engines: list[Path] | None) -> list[Path] | None:
+    return None if engines is None else [engine_path(engine) for engine in engines]
+
+
 Engine = Annotated[
     Path,
     typer.Argument(
@@ -21,8 +25,9 @@ Engine = Annotated[
         callback=_found,
     ),
 ]
-OtherEngine = Annotated[
-    Path | None, typer.Option(help="Another engine, measured in turns with this one.", callback=_found)
+OtherEngines = Annotated[
+    list[Path] | None,
+    typer.Option(help="Another engine, measured in turns with this one; can be given again.", callback=_all_found),
 ]
 Encoder = Annotated[
     Path | None,

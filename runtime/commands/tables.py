@@ -112,13 +112,16 @@ def bench_table(report: Mapping[str, Any]) -> RenderableType:
     }
     for name, pattern in rows.items():
         table.add_row(name, *(pattern.format(**engine) for engine in report["engines"]))
-    if "speedup" not in report:
-        return table
-    ratio = report["speedup"]
-    difference = report["max_difference"]
-    summary = f"{ratio['median']:.2f}× as fast as the other (turn by turn {ratio['min']:.2f}× to {ratio['max']:.2f}×); "
-    levels = "outputs of other shapes" if difference is None else f"largest difference {difference:g} grey levels"
-    return Group(table, Text(summary + levels))
+    return Group(table, *(Text(_comparison(report, engine)) for engine in report["engines"][1:]))
+
+
+def _comparison(report: Mapping[str, Any], engine: Mapping[str, Any]) -> str:
+    first, ratio, difference = report["engines"][0], engine["speedup"], engine["max_difference"]
+    other = engine["path"] if engine["path"] != first["path"] else f"in {engine['backend']}"
+    parity = "outputs of other shapes" if difference is None else f"largest difference {difference:.4g}"
+    unit = " grey levels" if difference is not None and report["output"] == "grey levels" else ""
+    turns = f"turn by turn {ratio['min']:.2f}× to {ratio['max']:.2f}×"
+    return f"{ratio['median']:.2f}× as fast as {other} ({turns}); {parity}{unit}"
 
 
 def layers_table(profile: Profile) -> RenderableType:

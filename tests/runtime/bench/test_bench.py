@@ -1,5 +1,6 @@
 """`bench`: figures of every kind of engine, and a comparison in turns."""
 
+import csv
 import io
 import json
 import math
@@ -39,8 +40,9 @@ def test_two_engines_in_turns(tmp_path):
     report_file = tmp_path / "reports" / "report.json"
     result = run(first, "--against", second, "--runs", 4, "--warmup", 1, "--json", report_file, "--threads", 1)
     assert result.exit_code == 0, result.output
-    assert "as fast as the other" in result.output
-    report = json.loads(report_file.read_text())
+    assert f"as fast as {second} (turn by turn" in " ".join(result.output.split())
+    assert "largest difference 0 grey levels" in result.output
+    (report,) = json.loads(report_file.read_text())["reports"]
     assert [engine["kind"] for engine in report["engines"]] == ["synthesizer", "baseline"]
     for engine in report["engines"]:
         assert len(engine["times_ms"]) == 4
@@ -52,8 +54,10 @@ def test_two_engines_in_turns(tmp_path):
         assert engine["precision"] == "fp32"
     pairs = zip(*(engine["times_ms"] for engine in report["engines"]), strict=True)
     ratios = [b / a for a, b in pairs]
-    assert report["speedup"] == pytest.approx({"median": np.median(ratios), "min": min(ratios), "max": max(ratios)})
-    assert report["max_difference"] == 0
+    assert report["engines"][1]["speedup"] == pytest.approx(
+        {"median": np.median(ratios), "min": min(ratios), "max": max(ratios)}
+    )
+    assert report["engines"][1]["max_difference"] == 0
     assert report["machine"]["cores"] >= 1
     assert report["size"] == list(tiny_engines.SIZE)
 
@@ -63,7 +67,8 @@ def test_a_difference_is_reported(tmp_path):
     plain = tiny_engines.synthesizer(tmp_path / "plain.onnx")
     inst = tiny_engines.synthesizer(tmp_path / "inst.onnx", inst=True)
     run(plain, "--against", inst, "--runs", 1, "--warmup", 0, "--json", tmp_path / "r.json")
-    assert json.loads((tmp_path / "r.json").read_text())["max_difference"] == 63  # 8 × 8 blocks, ids 0 … 63
+    (report,) = json.loads((tmp_path / "r.json").read_text())["reports"]
+    assert report["engines"][1]["max_difference"] == 63  # 8 × 8 blocks, ids 0 … 63
 
 
 @pytest.mark.parametrize("noise", [False, True])
@@ -89,10 +94,10 @@ def test_translators(tmp_path, options, noise):
     result = run(engine, "--against", naive, *arguments)
     assert result.exit_code == 0, result.output
     assert ("every pixel random" if noise else "8×8 blocks") in result.output
-    report = json.loads(report_file.read_text())
+    (report,) = json.loads(report_file.read_text())["reports"]
     assert [measured["kind"] for measured in report["engines"]] == ["translator", "baseline"]
     assert report["size"] == list(tiny_engines.SIZE)
-    assert report["max_difference"] > 0
+    assert report["engines"][1]["max_difference"] > 0
 
 
 def test_the_callers_image(tmp_path):
@@ -105,10 +110,10 @@ def test_the_callers_image(tmp_path):
     result = run(engine, "--against", naive, *common)
     assert result.exit_code == 0, result.output
     assert "photo.png" in result.output
-    report = json.loads((tmp_path / "r.json").read_text())
+    (report,) = json.loads((tmp_path / "r.json").read_text())["reports"]
     assert report["size"] == [20, 30]
     shifted = tiny_translators.expected(image).astype(int)
-    assert report["max_difference"] == np.abs(shifted - image).max()
+    assert report["engines"][1]["max_difference"] == np.abs(shifted - image).max()
     Image.fromarray(image[..., 0]).save(tmp_path / "photo.png")
     assert "photo.png: it is grey" in run(engine, *common).stderr
     Image.fromarray(image[:16, :24]).save(tmp_path / "photo.png")
@@ -167,6 +172,7 @@ def test_mistakes_inside_the_worker_are_the_users_line(tmp_path):
     larger = tiny_engines.synthesizer(tmp_path / "larger.onnx", size=(32, 32))
     result = run(engine, "--against", larger, "--runs", 1)
     assert result.exit_code == 2
+    assert f"engine {larger}: " in result.stderr
     assert "H×W = 16×32" in result.stderr
     assert "Traceback" not in result.stderr
 
@@ -227,7 +233,9 @@ def test_each_engine_has_its_backend(tmp_path):
     named = ("--backend", "onnxruntime", "--against", engine, "--against-backend")
     result = run(engine, *named, "onnxruntime", "--runs", 1, "--json", report)
     assert result.exit_code == 0, result.output
-    assert [measured["backend"] for measured in json.loads(report.read_text())["engines"]] == ["onnxruntime"] * 2
+    (written,) = json.loads(report.read_text())["reports"]
+    assert [measured["backend"] for measured in written["engines"]] == ["onnxruntime"] * 2
+    assert "as fast as in onnxruntime (turn by turn" in result.output
     refused = run(engine, *named, "native", "--runs", 1)
     assert refused.exit_code == 2
     assert "native" in refused.stderr
@@ -260,3 +268,61 @@ def test_the_first_call_is_never_measured(tmp_path):
     (engine,) = report["engines"]
     assert (len(turns), len(engine["times_ms"])) == (3, 2)
     assert engine["first_call_ms"] not in engine["times_ms"]
+
+
+def test_three_engines_at_two_sizes(tmp_path):
+    """As a table, as values and as a picture; each engine is compared with the first."""
+    engines = [
+        tiny_translators.translator(tmp_path / "engine.onnx"),
+        tiny_translators.baseline(tmp_path / "naive.onnx", size=None),
+        tiny_translators.translator(tmp_path / "other.onnx"),
+    ]
+    files = {option: tmp_path / f"report.{option}" for option in ("json", "csv", "plot")}
+    options = [word for option, path in files.items() for word in (f"--{option}", path)]
+    sizes = ("--size", "16x24", "--size", "8x8")
+    result = run(engines[0], "--against", engines[1], "--against", engines[2], *sizes, "--runs", 2, *options)
+    assert result.exit_code == 0, result.output
+    reports = json.loads(files["json"].read_text())["reports"]
+    assert [report["size"] for report in reports] == [[16, 24], [8, 8]]
+    for report in reports:
+        assert [engine["path"] for engine in report["engines"]] == [str(path) for path in engines]
+        assert [engine.get("max_difference", 0) > 0 for engine in report["engines"]] == [False, True, False]
+        first, *others = (engine["times_ms"] for engine in report["engines"])
+        for times, engine in zip(others, report["engines"][1:], strict=True):
+            assert engine["speedup"]["median"] == pytest.approx(np.median(np.divide(times, first)))
+    with files["csv"].open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["engine"], row["height"], row["width"]) for row in rows] == [
+        (str(path), height, width) for height, width in (("16", "24"), ("8", "8")) for path in engines
+    ]
+    assert [bool(row["speedup"]) for row in rows] == [False, True, True] * 2
+    assert float(rows[4]["p50_ms"]) == reports[1]["engines"][1]["p50_ms"]
+    with Image.open(files["plot"]) as picture:
+        picture.load()
+        assert picture.format == "PNG"
+        assert np.ptp(np.asarray(picture.convert("L"))) > 100
+
+
+def test_sizes_and_backends_that_do_not_fit(tmp_path):
+    free = tiny_translators.translator(tmp_path / "free.onnx")
+    fixed = tiny_engines.synthesizer(tmp_path / "fixed.onnx")
+    other = ("--against", free, "--against", free)
+    for arguments, words in (
+        ((free, "--size", "16"), "--size '16' is not HEIGHTxWIDTH, such as 512x1024"),
+        ((free, "--size", "0x8"), "--size '0x8' is not HEIGHTxWIDTH"),
+        ((fixed, "--size", "64x64"), f"--size 64x64: engine {fixed} is of 16x32 only; export it with --dynamic"),
+        ((free, *other, *("--against-backend", "auto") * 3), "--against-backend is given 3 times for 2 engines"),
+        ((free, "--csv", free), "--csv would overwrite the engine"),
+        ((free, "--plot", free), "--plot would overwrite the engine"),
+    ):
+        result = run(*arguments, "--runs", 1)
+        assert (result.exit_code, words in " ".join(result.stderr.split())) == (2, True), result.stderr
+
+
+def test_the_callers_map_is_scaled(tmp_path):
+    engine = tiny_engines.synthesizer(tmp_path / "free.onnx", size=None, batch="N")
+    Image.fromarray(np.full((64, 64), 3, np.uint8)).save(tmp_path / "labels.png")
+    report = tmp_path / "r.json"
+    result = run(engine, "--labels", tmp_path / "labels.png", "--size", "32x16", "--runs", 1, "--json", report)
+    assert result.exit_code == 0, result.output
+    assert json.loads(report.read_text())["reports"][0]["size"] == [32, 16]

@@ -61,7 +61,7 @@ def test_the_command(image, tmp_path):
 
 def test_what_does_not_go_together(tmp_path, image):
     for arguments, words in (
-        (("--against", EDGES), "--layers looks into one engine"),
+        (("--against", EDGES), "--layers looks into one engine at one size"),
         (("--backend", "onnxruntime"), "native kernels on the CPU; leave out --backend and --device"),
         (("--device", "cuda"), "native kernels on the CPU; leave out --backend and --device"),
     ):

@@ -96,8 +96,9 @@ def test_workers_sleep_between_calls(tmp_path):
 
 def test_where_time_goes(tmp_path):
     engine = open_native(tiny_programs.engine(tmp_path / "e.onnx"))
-    outputs, timings = engine.profile(maps("random"))
-    np.testing.assert_array_equal(outputs["image"], engine.run(maps("random"))["image"])
+    given = maps("random")
+    outputs, timings = engine.profile(given)
+    np.testing.assert_array_equal(outputs["image"], engine.run(given)["image"])
     assert timings[0].step.startswith("codes")
     convolutions = [timing for timing in timings if timing.products]
     assert all(timing.step.startswith("conv") for timing in convolutions)
