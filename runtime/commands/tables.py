@@ -1,6 +1,7 @@
 """What the commands print: Rich tables of specifications and measurements."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -95,7 +96,7 @@ def bench_table(report: Mapping[str, Any]) -> RenderableType:
     machine = report["machine"]
     height, width = report["size"]
     title = f"{width}×{height}, {report['input']}, {machine['cpu']}, {machine['cores']} cores"
-    table = Table("", *(engine["path"] for engine in report["engines"]), title=title, title_justify="left")
+    table = Table("", *_titles([engine["path"] for engine in report["engines"]]), title=title, title_justify="left")
     rows = {
         "kind": "{kind}",
         "precision": "{precision}",
@@ -115,9 +116,15 @@ def bench_table(report: Mapping[str, Any]) -> RenderableType:
     return Group(table, *(Text(_comparison(report, engine)) for engine in report["engines"][1:]))
 
 
+def _titles(paths: Sequence[str]) -> list[str]:
+    """File names, where these tell the engines apart."""
+    names = [Path(path).name for path in paths]
+    return names if len(set(names)) == len(set(paths)) else list(paths)
+
+
 def _comparison(report: Mapping[str, Any], engine: Mapping[str, Any]) -> str:
     first, ratio, difference = report["engines"][0], engine["speedup"], engine["max_difference"]
-    other = engine["path"] if engine["path"] != first["path"] else f"in {engine['backend']}"
+    other = Path(engine["path"]).name if engine["path"] != first["path"] else f"in {engine['backend']}"
     parity = "outputs of other shapes" if difference is None else f"largest difference {difference:.4g}"
     unit = " grey levels" if difference is not None and report["output"] == "grey levels" else ""
     turns = f"turn by turn {ratio['min']:.2f}× to {ratio['max']:.2f}×"
