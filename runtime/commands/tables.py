@@ -96,7 +96,7 @@ def bench_table(report: Mapping[str, Any]) -> RenderableType:
     machine = report["machine"]
     height, width = report["size"]
     title = f"{width}×{height}, {report['input']}, {machine['cpu']}, {machine['cores']} cores"
-    table = Table("", *_titles([engine["path"] for engine in report["engines"]]), title=title, title_justify="left")
+    table = Table("", *_titles([engine["path"] for engine in report["engines"]]))
     rows = {
         "kind": "{kind}",
         "precision": "{precision}",
@@ -113,7 +113,7 @@ def bench_table(report: Mapping[str, Any]) -> RenderableType:
     }
     for name, pattern in rows.items():
         table.add_row(name, *(pattern.format(**engine) for engine in report["engines"]))
-    return Group(table, *(Text(_comparison(report, engine)) for engine in report["engines"][1:]))
+    return Group(Text(title), table, *(Text(_comparison(report, engine)) for engine in report["engines"][1:]))
 
 
 def _titles(paths: Sequence[str]) -> list[str]:
