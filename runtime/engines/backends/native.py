@@ -11,8 +11,6 @@ _MACS_A_BYTE = 40
 
 
 def _why_not(source: EngineSource, spec: EngineSpec, device: Device) -> str | None:
-    if spec.kind == "sketch":
-        return "its steps run in ONNX Runtime"
     reason = missing_reason()
     if reason is not None:
         return reason

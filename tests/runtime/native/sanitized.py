@@ -67,7 +67,7 @@ class CopiedWeights(WeightFile):
 
 def main():
     library.PATH = Path(sys.argv[1])
-    native_steps.place, native_engine._Arena, native_engine.WeightFile = place_apart, Arena, CopiedWeights
+    native_steps.place, native_engine.Arena, native_engine.WeightFile = place_apart, Arena, CopiedWeights
     from hypothesis import HealthCheck, Phase, given, settings
 
     from runtime.engines.source import EngineSource
