@@ -24,7 +24,8 @@ class FromVector(_CompletionLayer):
 
     def infer(self, values: tuple[Value, ...], weights: Weights) -> Value:
         expect(values[0], "float32", 2)
-        return Map(*values[0].shape, 1, 1).value()
+        n, c = values[0].shape
+        return Map(n, c, 1, 1).value()
 
 
 @dataclass(frozen=True)

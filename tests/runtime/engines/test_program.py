@@ -156,7 +156,7 @@ def test_documents_that_are_damaged(name):
 
 @pytest.mark.parametrize(
     ("document", "message"),
-    [({"format": 3}, "format 3, this pix2rt reads up to 2"), (changed(3, op="warp"), "layer 3 .* 'warp'")],
+    [({"format": 4}, "format 4, this pix2rt reads up to 3"), (changed(3, op="warp"), "layer 3 .* 'warp'")],
 )
 def test_programs_of_a_newer_version(document, message):
     with pytest.raises(UnknownProgramError, match=message):
