@@ -1,8 +1,9 @@
 """How the graph of a search's step looks (`export.inference_modules.contextual_gan`): losses, gradients, descent."""
 
+import numpy as np
 import onnx_ir as ir
 
-from export.graph_patterns import Found, Op, attribute, constant, fit, name_of, number, op, require
+from export.graph_patterns import Found, NoFitError, Op, attribute, constant, fit, name_of, number, op, require
 from export.program_scope import Rule, Scope, output
 from runtime.engines.program_completion import (
     BoundedSum,
@@ -156,8 +157,20 @@ def _contract(scope: Scope, node: ir.Node) -> Contract:
     x, weight, bias = _linear(node.outputs[0])
     flat = fit(op("Reshape", "x", "shape"), x)
     require(list(constant(flat["shape"])[:-1]) == [-1])
-    weight = _column(weight) if weight.is_initializer() else fit(_TRANSPOSED, weight)["weight"]
+    weight = _rows(weight) if weight.is_initializer() else fit(_TRANSPOSED, weight)["weight"]
     return Contract((scope.name(flat["x"]),), output(node), _weight(weight), _bias(bias))
+
+
+def _rows(value: ir.Value) -> ir.Value:
+    """The initializer that is a matrix's transpose: of small ones the exporter leaves both."""
+    matrix = constant(value)
+    if matrix.ndim == 2 and matrix.shape[1] == 1:
+        return value
+    require(value.graph is not None)
+    for other in value.graph.initializers.values():  # type: ignore[union-attr]
+        if other.shape is not None and other.shape == matrix.shape[::-1] and np.array_equal(constant(other).T, matrix):
+            return other
+    raise NoFitError
 
 
 def _column(value: ir.Value) -> ir.Value:

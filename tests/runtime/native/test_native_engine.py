@@ -16,7 +16,7 @@ import pytest
 from runtime.engines import native_engine
 from runtime.engines.backend import Device
 from runtime.engines.backends import backends
-from runtime.engines.engine import choices, open_engine, why_not
+from runtime.engines.engine import open_engine, why_not
 from runtime.engines.onnx_engine import OnnxEngine
 from runtime.engines.onnx_metadata import read_spec
 from runtime.engines.program import PROGRAM_KEY
