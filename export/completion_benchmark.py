@@ -1,4 +1,4 @@
-"""One step of a sketch's completion as an engine against the same step by torch eager, in turns."""
+"""One step of a sketch's completion as an engine, in ONNX Runtime and by torch eager, in turns."""
 
 import tempfile
 import time
@@ -15,6 +15,8 @@ from export.inference_modules.contextual_gan import reference_step
 from export.onnx_from_checkpoint import Report, export_onnx
 from runtime.bench.inputs import generated_input
 from runtime.bench.measure import machine, measure
+from runtime.engines.backend import Engine
+from runtime.engines.engine import open_engine
 from runtime.engines.onnx_engine import OnnxEngine
 from runtime.engines.spec import EngineSpec
 from runtime.errors import InputError
@@ -35,14 +37,18 @@ class StepTimes:
 
     Attributes:
         spec: of the engine.
-        engine_ms: of the engine.
+        backend: that "auto" takes.
+        engine_ms: of the engine there.
+        onnxruntime_ms: of the engine in ONNX Runtime.
         torch_ms: of torch eager.
         search_s: 500 steps, 10 candidates, host work included.
         peak_memory_mb: of the process that searches.
     """
 
     spec: EngineSpec
+    backend: str
     engine_ms: list[float]
+    onnxruntime_ms: list[float]
     torch_ms: list[float]
     search_s: float
     peak_memory_mb: float
@@ -77,11 +83,14 @@ def step_times(
         save_checkpoint(checkpoint, path.with_suffix(".safetensors"))
         exported = export_onnx(path.with_suffix(".safetensors"), path, report=report)[0]
         report("measure steps")
-        engine_ms, torch_ms = _in_turns(checkpoint, path, exported.spec, turns, threads)
+        engine = open_engine(path, "cpu", threads=threads)
+        engine_ms, onnxruntime_ms, torch_ms = _in_turns(checkpoint, engine, path, turns, threads)
+        engine.close()
         report("measure a search")
         scene = generated_input(exported.spec, noise=False)
         search = measure([path], scene, 1, 1, device="cpu", threads=threads)["engines"][0]
-    return StepTimes(exported.spec, engine_ms, torch_ms, search["p50_ms"] / 1000, search["peak_memory_mb"])
+    times = (engine_ms, onnxruntime_ms, torch_ms)
+    return StepTimes(exported.spec, engine.backend, *times, search["p50_ms"] / 1000, search["peak_memory_mb"])
 
 
 def markdown(times: StepTimes) -> str:
@@ -91,7 +100,9 @@ def markdown(times: StepTimes) -> str:
     rows = [
         ("parameters", f"{cost.parameters / 1e6:.1f} M"),
         ("work of a step", f"{flops:.2f} GFLOP"),
+        ("backend", times.backend),
         ("engine, step", f"{np.median(times.engine_ms):.1f} ms (best {min(times.engine_ms):.1f})"),
+        ("in ONNX Runtime, step", f"{np.median(times.onnxruntime_ms):.1f} ms (best {min(times.onnxruntime_ms):.1f})"),
         ("torch eager, step", f"{np.median(times.torch_ms):.1f} ms (best {min(times.torch_ms):.1f})"),
         ("engine is faster by", f"{times.speedup:.2f}×"),
         ("engine, arithmetic", f"{flops / np.median(times.engine_ms) * 1000:.0f} GFLOP/s"),
@@ -104,8 +115,9 @@ def markdown(times: StepTimes) -> str:
 
 
 def _in_turns(
-    checkpoint: Checkpoint, path: Path, spec: EngineSpec, turns: int, threads: int | None
-) -> tuple[list[float], list[float]]:
+    checkpoint: Checkpoint, engine: Engine, path: Path, turns: int, threads: int | None
+) -> tuple[list[float], list[float], list[float]]:
+    """Milliseconds of the engine, of ONNX Runtime and of torch eager."""
     a: Architecture = checkpoint.architecture
     rng = np.random.default_rng(0)
     known = np.zeros((1, *a.size), np.uint8)
@@ -117,7 +129,8 @@ def _in_turns(
         "velocity": np.zeros((1, a.z_nc), np.float32),
         **{name: np.array([getattr(Search, name)], np.float32) for name in _SCALARS},
     }
-    loop = OnnxEngine(path, spec, "cpu", threads).loop(arrays, _CARRIED)
+    loop = engine.loop(arrays, _CARRIED)
+    other = OnnxEngine(path, engine.spec, "cpu", threads).loop(arrays, _CARRIED)
     networks, state = checkpoint.build(), dict(arrays)
 
     def torch_step() -> None:
@@ -127,12 +140,14 @@ def _in_turns(
     before = torch.get_num_threads()
     torch.set_num_threads(threads or before)
     try:
-        for step in (loop.step, torch_step):
+        steps = (loop.step, other.step, torch_step)
+        for step in steps:
             _turn(step)
-        pairs = [(_turn(loop.step), _turn(torch_step)) for _ in range(turns)]
+        rounds = [[_turn(step) for step in steps] for _ in range(turns)]
     finally:
         torch.set_num_threads(before)
-    return [engine for engine, _ in pairs], [eager for _, eager in pairs]
+    engine_ms, onnxruntime_ms, torch_ms = (list(turns) for turns in zip(*rounds, strict=True))
+    return engine_ms, onnxruntime_ms, torch_ms
 
 
 def _turn(step: Callable[[], None]) -> float:

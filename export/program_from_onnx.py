@@ -3,6 +3,7 @@
 import onnx
 import onnx_ir as ir
 
+from export.completion_patterns import as_numbers, as_vector
 from export.errors import NoProgramError
 from export.graph_patterns import NoFitError, name_of
 from export.hole_patterns import as_output
@@ -24,7 +25,12 @@ def program_from_onnx(model: onnx.ModelProto, spec: EngineSpec) -> Program:
         raise NoProgramError(f"a program computes in fp32, the engine in {spec.precision}")
     graph = ir.from_proto(model).graph
     scope = Scope()
-    layers = []
+    layers: list[Layer] = []
+    for value in graph.inputs:
+        vector = as_vector(value)
+        if vector:
+            scope.add_input(value, vector.output)
+            layers.append(vector)
     for node in graph:
         made = _layer(scope, node)
         if made is not None:
@@ -35,7 +41,8 @@ def program_from_onnx(model: onnx.ModelProto, spec: EngineSpec) -> Program:
         if value not in scope:
             raise NoProgramError(f"no layer of a program does what the node {_obstacle(scope, value)} does")
         if scope.name(value) != name_of(value):
-            layers.append(as_output(scope, value) or ToFloats((scope.name(value),), name_of(value)))
+            shown = as_output(scope, value) or as_numbers(scope, value)
+            layers.append(shown or ToFloats((scope.name(value),), name_of(value)))
     return Program(_used(layers))
 
 

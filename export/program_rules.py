@@ -10,6 +10,7 @@ from typing import Any
 
 import onnx_ir as ir
 
+from export.completion_patterns import COMPLETION_RULES
 from export.graph_patterns import NoFitError, attribute, constant, fit, name_of, number, op, require
 from export.hole_patterns import HOLE_RULES
 from export.label_patterns import label_features
@@ -228,4 +229,7 @@ _RULES: Mapping[str, tuple[Rule, ...]] = {
 
 def rules_of(node: ir.Node) -> tuple[Rule, ...]:
     """What a node may be the end of; the first that fits counts."""
-    return HOLE_RULES.get((node.domain, node.op_type), ()) + (() if node.domain else _RULES.get(node.op_type, ()))
+    special = HOLE_RULES.get((node.domain, node.op_type), ())
+    if node.domain:
+        return special
+    return special + COMPLETION_RULES.get(node.op_type, ()) + _RULES.get(node.op_type, ())

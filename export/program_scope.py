@@ -26,6 +26,10 @@ class Scope:
         """What the node gives is a layer's output, or has a name already."""
         self._names[node.outputs[0]] = made if isinstance(made, str) else made.output
 
+    def add_input(self, value: ir.Value, name: str) -> None:
+        """A graph's input has a name in the program."""
+        self._names[value] = name
+
 
 # The layer that ends with a node, or the name of an earlier value that the node gives again.
 Rule = Callable[[Scope, ir.Node], Layer | str]

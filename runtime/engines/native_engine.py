@@ -4,6 +4,7 @@ import ctypes
 import mmap
 import os
 import threading
+import weakref
 from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,13 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime.engines.backend import Loop
+from runtime.engines.native_loop import LoopMemory, NativeLoop
+from runtime.engines.native_memory import Arena
 from runtime.engines.native_planner import Planner, WeightFile
 from runtime.engines.native_steps import Plan, build
 from runtime.engines.program import Program, read_program
 from runtime.engines.source import EngineSource
 from runtime.engines.spec import EngineSpec
-from runtime.errors import ClosedError, DeviceError, EngineFormatError, UnknownProgramError
-from runtime.native.library import load_kernels
+from runtime.errors import ClosedError, EngineFormatError, UnknownProgramError
+from runtime.native.library import Buffers, load_kernels
 
 _KEPT_PLANS = 8  # shapes whose plans are kept; a plan is some 100 kB
 Shapes = tuple[tuple[int, ...], ...]
@@ -75,7 +78,8 @@ class NativeEngine:
         self._check_bounds(self._file.size)
         self._lock = threading.Lock()
         self._plans: OrderedDict[Shapes, Plan] = OrderedDict()
-        self._arenas: list[_Arena] = []
+        self._arenas: list[Arena] = []
+        self._loops: weakref.WeakValueDictionary[Shapes, LoopMemory] = weakref.WeakValueDictionary()
         self._buffers = {tensor.name: i for i, tensor in enumerate((*spec.inputs, *spec.outputs))}
         self._try_plan()
 
@@ -99,8 +103,21 @@ class NativeEngine:
         return self._kernels.peak() * self.threads
 
     def loop(self, inputs: Mapping[str, NDArray[Any]], carried: Mapping[str, str]) -> Loop:
-        """See `runtime.engines.backend.Engine.loop`; no program of today carries its outputs."""
-        raise DeviceError(f"engine {self._source} cannot loop in native kernels; open it with backend='onnxruntime'")
+        """See `runtime.engines.backend.Engine.loop`. Loops of one shape share memory: their steps take turns."""
+        if self._file is None:
+            raise ClosedError(f"engine {self._source} was closed; open it again")
+        given = {t.name: np.array(inputs[t.name], t.dtype, order="C") for t in self.spec.inputs}
+        memory = self._loop_memory(tuple(array.shape for array in given.values()))
+        results = {name: np.empty(shape, dtype) for name, shape, dtype in memory.plan.outputs}
+        return NativeLoop(memory, self._kernels, self.threads, given, results, carried, lambda: self._file)
+
+    def _loop_memory(self, shapes: Shapes) -> LoopMemory:
+        with self._lock:
+            memory = self._loops.get(shapes)
+            if memory is None:
+                plan = self._make_plan(shapes, keeps_weights=True)
+                memory = self._loops[shapes] = LoopMemory(plan, lambda size: Arena(size, self._source))
+        return memory
 
     def close(self) -> None:
         """Unmap the file and free the memory, as soon as no call runs."""
@@ -118,7 +135,7 @@ class NativeEngine:
         given = {t.name: np.ascontiguousarray(inputs[t.name], t.dtype) for t in self.spec.inputs}
         plan, outputs = self._plan(tuple(array.shape for array in given.values()))
         results = {name: np.empty(shape, dtype) for name, shape, dtype in outputs}
-        buffers = [(array.ctypes.data, array.nbytes) for array in (*given.values(), *results.values())]
+        buffers = Buffers([*given.values(), *results.values()])
         arena = self._take(plan.size)
         times = (ctypes.c_double * len(plan.layers))() if seconds is not None else None
         self._kernels.run(plan.layers, (arena.address, arena.size), buffers, self.threads, times)
@@ -147,11 +164,13 @@ class NativeEngine:
             self._plans.move_to_end(shapes)
         return plan, plan.outputs
 
-    def _make_plan(self, shapes: Shapes) -> Plan:
+    def _make_plan(self, shapes: Shapes, *, keeps_weights: bool = False) -> Plan:
         names = [tensor.name for tensor in self.spec.inputs]
         values = self._program.values(dict(zip(names, shapes, strict=True)), self.spec, self._weights.initializers)
-        planner = Planner(values, self._buffers, self._weights, self._kernels.lanes, self._algorithm)
-        plan = build(planner.plan(self._program), shapes[0][0], self._kernels, self.threads)
+        batch = values[self.spec.outputs[0].name].shape[0]
+        planner = Planner(values, batch, self._buffers, self._weights, self._kernels.lanes, self._algorithm)
+        steps = planner.plan(self._program)
+        plan = build(steps, planner.batch, self._kernels, self.threads, keeps_weights=keeps_weights)
         plan.outputs = [(tensor.name, values[tensor.name].shape, tensor.dtype) for tensor in self.spec.outputs]
         return plan
 
@@ -160,15 +179,15 @@ class NativeEngine:
             if found.offset < 0 or found.offset + found.nbytes > size:
                 raise EngineFormatError(f"engine {self._source}: initializer {found.name} lies beyond the file's end")
 
-    def _take(self, size: int) -> "_Arena":
+    def _take(self, size: int) -> "Arena":
         with self._lock:
             while self._arenas:
                 arena = self._arenas.pop()
                 if arena.size >= size:
                     return arena
-        return _Arena(size, self._source)
+        return Arena(size, self._source)
 
-    def _give(self, arena: "_Arena") -> None:
+    def _give(self, arena: "Arena") -> None:
         """Keep it for the next call: fresh memory costs as much as some layers."""
         with self._lock:
             if self._file is not None and len(self._arenas) < 1:
@@ -189,22 +208,6 @@ class _Bytes:
                 self._held.madvise(mmap.MADV_WILLNEED)  # read ahead while the host prepares its first call
         self.size = len(self._held)
         self.address: int = np.frombuffer(self._held, np.uint8).ctypes.data
-
-
-class _Arena:
-    """Memory of one call."""
-
-    def __init__(self, size: int, source: EngineSource) -> None:
-        self.size = max(size, mmap.PAGESIZE)
-        try:
-            self._map = mmap.mmap(-1, self.size)
-        except (OSError, ValueError, OverflowError, MemoryError) as error:
-            raise DeviceError(
-                f"engine {source} needs {self.size / 1e6:.0f} MB for an input of this size; there is less ({error})"
-            ) from error
-        if hasattr(mmap, "MADV_HUGEPAGE"):
-            self._map.madvise(mmap.MADV_HUGEPAGE)
-        self.address = np.frombuffer(self._map, np.uint8).ctypes.data
 
 
 def _smallest_shapes(spec: EngineSpec) -> Shapes:

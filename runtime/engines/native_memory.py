@@ -1,6 +1,11 @@
 """One block of memory for all values of a call: which bytes each has, from when to when."""
 
+import mmap
 from dataclasses import dataclass
+
+import numpy as np
+
+from runtime.errors import DeviceError
 
 _ALIGNMENT = 256
 
@@ -45,3 +50,19 @@ def _lowest_gap(block: Block, placed: list[Block]) -> int:
 
 def _rounded(size: int) -> int:
     return -(-size // _ALIGNMENT) * _ALIGNMENT
+
+
+class Arena:
+    """Memory of one call."""
+
+    def __init__(self, size: int, source: object) -> None:
+        self.size = max(size, mmap.PAGESIZE)
+        try:
+            self._map = mmap.mmap(-1, self.size)
+        except (OSError, ValueError, OverflowError, MemoryError) as error:
+            raise DeviceError(
+                f"engine {source} needs {self.size / 1e6:.0f} MB for an input of this size; there is less ({error})"
+            ) from error
+        if hasattr(mmap, "MADV_HUGEPAGE"):
+            self._map.madvise(mmap.MADV_HUGEPAGE)
+        self.address = np.frombuffer(self._map, np.uint8).ctypes.data

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from runtime.engines import native_completion as completion
 from runtime.engines import native_holes as holes
 from runtime.engines import program_layers as ops
 from runtime.engines.initializers import Initializer
@@ -44,12 +45,17 @@ class Planner:
     """Plans one program for inputs of one shape."""
 
     def __init__(
-        self, values: Mapping[str, Value], buffers: Mapping[str, int], weights: WeightFile, lanes: int, algorithm: str
+        self,
+        values: Mapping[str, Value],
+        batch: int,
+        buffers: Mapping[str, int],
+        weights: WeightFile,
+        lanes: int,
+        algorithm: str,
     ) -> None:
         """`buffers`: engine inputs and outputs → their number; `algorithm`: of convolutions, "auto" but in tests."""
-        self.values, self.buffers = values, buffers
-        self._weights, self._lanes, self._algorithm = weights, lanes, algorithm
-        self._batch = values[next(iter(buffers))].shape[0]
+        self.values, self.batch, self.buffers, self.weights = values, batch, buffers, weights
+        self._lanes, self._algorithm = lanes, algorithm
         self._parts: dict[str, Parts] = {}
         self._labels: dict[str, Labels] = {}
         self.masks: dict[str, holes.Mask] = {}
@@ -72,7 +78,7 @@ class Planner:
 
     def made(self, kind: str, shape: tuple[int, ...], **fields: Any) -> Parts:
         """A step that writes a value of its own."""
-        size = self._padded(shape[0]) * shape[1] * shape[2] * self._batch * _FLOAT
+        size = self._padded(shape[0]) * shape[1] * shape[2] * self.batch * _FLOAT
         step = self.step(kind, shape, out=Block(size, 0, 0), **fields)
         assert step.out
         return (Part(step.out, step, *step.shape),)
@@ -111,7 +117,7 @@ class Planner:
         self._labels[layer.output] = read_labels(self, layer)
 
     def _conv(self, layer: ops.Conv) -> Parts:
-        kernel = self._weights.dims(layer.weights[0])[2:]
+        kernel = self.weights.dims(layer.weights[0])[2:]
         labels = self._labels.get(layer.inputs[0])
         inputs = () if labels else self._inputs(layer)
         made = self.made(
@@ -119,7 +125,7 @@ class Planner:
             self._shape(layer.output),
             inputs=inputs,
             sources=() if labels else self._conv_sources(layer.weights, [part.channels for part in inputs]),
-            bias=self._weights.at(layer.bias),
+            bias=self.weights.at(layer.bias),
             kernel=kernel,
             stride=layer.stride,
             dilation=layer.dilation,
@@ -138,13 +144,13 @@ class Planner:
         sources = []
         begin = 0
         for name in names:
-            _, channels, height, width = self._weights.dims(name)
+            _, channels, height, width = self.weights.dims(name)
             first = 0
             for operand, part in enumerate(inputs):
                 low, high = max(first, begin), min(first + part, begin + channels)
                 if low < high:
                     taps = height * width
-                    address = self._weights.at(name, (low - begin) * taps)
+                    address = self.weights.at(name, (low - begin) * taps)
                     assert address is not None
                     sources.append(Source(address, channels * taps, taps, operand, low - first, high - low))
                 first += part
@@ -152,11 +158,11 @@ class Planner:
         return tuple(sources)
 
     def _conv_transpose(self, layer: ops.ConvTranspose) -> Parts:
-        _, outputs, *kernel = self._weights.dims(layer.weight)
+        _, outputs, *kernel = self.weights.dims(layer.weight)
         taps = kernel[0] * kernel[1]
         inputs, sources, first = self._inputs(layer), [], 0
         for operand, part in enumerate(inputs):
-            address = self._weights.at(layer.weight, first * outputs * taps)
+            address = self.weights.at(layer.weight, first * outputs * taps)
             assert address is not None
             sources.append(Source(address, taps, outputs * taps, operand, 0, part.channels))
             first += part.channels
@@ -165,7 +171,7 @@ class Planner:
             self._shape(layer.output),
             inputs=inputs,
             sources=tuple(sources),
-            bias=self._weights.at(layer.bias),
+            bias=self.weights.at(layer.bias),
             kernel=tuple(kernel),
             stride=layer.stride,
             pad=layer.pads[:2],
@@ -181,10 +187,10 @@ class Planner:
             norm = self.step(
                 "norm",
                 (part.channels, part.height, part.width),
-                gain=self._weights.at(layer.scale, first),
-                bias=self._weights.at(layer.bias, first),
+                gain=self.weights.at(layer.scale, first),
+                bias=self.weights.at(layer.bias, first),
                 stats=None if is_affine else self._stats(plain),
-                out=Block(2 * self._batch * self._padded(part.channels) * _FLOAT, 0, 0),
+                out=Block(2 * self.batch * self._padded(part.channels) * _FLOAT, 0, 0),
                 scale=0.0 if isinstance(layer, ops.Affine) else layer.epsilon,
                 options=(isinstance(layer, ops.BatchNorm), is_affine),
             )
@@ -199,7 +205,7 @@ class Planner:
         step = part.maker
         if step.kind not in ("conv", "conv_transpose", "stem"):
             step = self.step("stats", (part.channels, part.height, part.width), inputs=(part,))
-        step.stats = Block(2 * self._batch * self._padded(part.channels) * _DOUBLE, 0, 0)
+        step.stats = Block(2 * self.batch * self._padded(part.channels) * _DOUBLE, 0, 0)
         return step.stats
 
     def _activation(self, layer: ops.Activation) -> Parts:
@@ -278,5 +284,6 @@ _HANDLERS: dict[str, Callable[[Planner, Any], Parts | None]] = {
     "depth_to_space": Planner._depth_to_space,
     "to_bytes": Planner._to_bytes,
     "to_floats": Planner._put,
+    **completion.HANDLERS,
     **holes.HANDLERS,
 }

@@ -72,6 +72,7 @@ class Step:
     mask: Block | None = None
     mask_out: Block | None = None
     scratch: Block | None = None
+    packed: Block | None = None
     source: tuple[int, int] = (0, 0)  # height and width of `codes` and `mask`
     kernel: tuple[int, int] = (1, 1)
     stride: tuple[int, int] = (1, 1)
@@ -112,15 +113,19 @@ class Plan:
     outputs: list[tuple[str, tuple[int, ...], str]] = field(default_factory=list)
 
 
-def build(steps: Sequence[Step], batch: int, kernels: Kernels, threads: int) -> Plan:
+def build(steps: Sequence[Step], batch: int, kernels: Kernels, threads: int, *, keeps_weights: bool = False) -> Plan:
     """Lay out the memory of `steps` and make C structures of them.
+
+    `keeps_weights`: they stay packed from call to call, in memory of their own.
 
     Raises:
         UnknownProgramError: a step is beyond what the kernels can do.
     """
     kept: list[object] = []
     layers = (Layer * len(steps))(*(_layer(step, batch, kept) for step in steps))
-    blocks: dict[int, Block] = {}
+    if keeps_weights:
+        _keep_weights(steps, layers, kernels)
+    blocks: dict[int, Block] = {id(step.packed): step.packed for step in steps if step.packed}
     for index, step in enumerate(steps):
         size = kernels.scratch(layers[index], threads)
         if size is None:
@@ -136,6 +141,16 @@ def build(steps: Sequence[Step], batch: int, kernels: Kernels, threads: int) -> 
     kept = []
     layers = (Layer * len(steps))(*(_layer(step, batch, kept) for step in steps))
     return Plan(layers, size, kept, [_label(step) for step in steps], [batch * _products(step) for step in steps])
+
+
+def _keep_weights(steps: Sequence[Step], layers: "ctypes.Array[Layer]", kernels: Kernels) -> None:
+    for step, layer in zip(steps, layers, strict=True):
+        layer.packed = 0  # asks for the memory of a layer that keeps them
+        size = kernels.packed(layer)
+        if size:
+            step.packed = Block(size, 0, len(steps) - 1)
+        else:
+            layer.packed = NONE
 
 
 def _products(step: Step) -> int:
@@ -177,7 +192,7 @@ def _layer(step: Step, batch: int, kept: list[object]) -> Layer:
         scale=step.scale,
         shift=step.shift,
     )
-    for name in ("out", "stats", "codes", "codes_out", "mask", "mask_out", "scratch"):
+    for name in ("out", "stats", "codes", "codes_out", "mask", "mask_out", "scratch", "packed"):
         setattr(layer, name, _offset(getattr(step, name)))
     for name in ("source", "kernel", "stride", "dilation", "pad"):
         getattr(layer, name)[:] = getattr(step, name)

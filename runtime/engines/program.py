@@ -21,7 +21,7 @@ from runtime.engines.spec import EngineSpec
 from runtime.errors import EngineFormatError, UnknownProgramError
 
 PROGRAM_KEY = "pix2rt.program"
-FORMAT = 2
+FORMAT = 3
 _MAX_FORMAT = 10**9
 
 _MAX_DOCUMENT = 4 * 2**20  # characters; the largest network's has some 20 000
@@ -61,6 +61,9 @@ class Program:
                 values[layer.output] = _bounded(layer.infer(tuple(values[x] for x in layer.inputs), weights))
             except ValueError as error:
                 raise _damaged(self.source, f"{_where(index, layer.op)}: {error}") from error
+        batch = values[self.layers[0].output].shape[0]
+        if strange := [layer.output for layer in self.layers if values[layer.output].shape[0] != batch]:
+            raise _damaged(self.source, f"{strange[0]} is not of {batch} images, as what comes before it")
         for tensor in spec.outputs:
             value = values[tensor.name]
             if value.dtype != tensor.dtype or not _fits(value.shape, tensor.shape):

@@ -5,6 +5,7 @@ Values between layers are float32 [N, C, H, W].
 
 from dataclasses import dataclass
 
+from runtime.engines.program_completion import COMPLETION_LAYERS
 from runtime.engines.program_fields import (
     attribute,
     choice,
@@ -357,6 +358,7 @@ _KINDS: tuple[type[Layer], ...] = (
     ToBytes,
     ToFloats,
     Upsample,
+    *COMPLETION_LAYERS,
     *HOLE_LAYERS,
 )
 OPS: dict[str, type[Layer]] = {kind.op: kind for kind in _KINDS}

@@ -9,9 +9,11 @@ from ctypes import POINTER, Structure, byref, c_char_p, c_double, c_float, c_int
 from pathlib import Path
 from typing import Any
 
+from numpy.typing import NDArray
+
 from runtime.errors import DeviceError, EngineFormatError
 
-_ABI = 2
+_ABI = 3
 PATH = Path(__file__).with_name(
     {"win32": "pix2rt_native.dll", "darwin": "libpix2rt_native.dylib"}.get(sys.platform, "libpix2rt_native.so")
 )
@@ -20,7 +22,8 @@ KINDS = (
     *("conv", "conv_transpose", "norm", "sum", "concat", "stats", "average_pool", "max_pool", "depth_to_space"),
     *("upsample", "from_bytes", "to_bytes", "to_floats", "codes", "pool_codes", "stem", "label_features"),
     *("style_features", "mask_from_bytes", "to_mask", "from_mask", "mask_pool", "mask_upsample", "select", "blend"),
-    *("smooth_fill", "patch_match", "patch_paste", "paste_bytes", "to_match"),
+    *("smooth_fill", "patch_match", "patch_paste", "paste_bytes", "to_match", "from_floats", "expand"),
+    *("contract", "act_gradient", "contextual", "perceptual", "momentum", "bounded_sum"),
 )
 ALGORITHMS = ("auto", "direct", "winograd")
 NONE = -1  # an offset or index of nothing
@@ -75,6 +78,7 @@ class Layer(Structure):
         ("mask", c_int64),
         ("mask_out", c_int64),
         ("scratch", c_int64),
+        ("packed", c_int64),
         ("channels", c_int32),
         ("height", c_int32),
         ("width", c_int32),
@@ -103,7 +107,17 @@ class _Call(Structure):
         ("buffers", POINTER(_Buffer)),
         ("n_buffers", c_int32),
         ("threads", c_int32),
+        ("is_prepared", c_int32),
+        ("padding_", c_int32),
     )
+
+
+class Buffers:
+    """An engine's inputs and outputs as the kernels see them; keeps the arrays."""
+
+    def __init__(self, arrays: Sequence[NDArray[Any]]) -> None:
+        self._arrays = tuple(arrays)
+        self.table = (_Buffer * len(arrays))(*(_Buffer(array.ctypes.data, array.nbytes) for array in arrays))
 
 
 class Kernels:
@@ -129,21 +143,29 @@ class Kernels:
         size: int = self._library.p2r_scratch(self._handle, byref(layer), threads)
         return None if size < 0 else size
 
+    def packed(self, layer: Layer) -> int:
+        """Bytes of its weights as a loop keeps them from call to call; 0 where it would keep none."""
+        size: int = self._library.p2r_packed(self._handle, byref(layer))
+        return size
+
     def run(
         self,
         layers: "ctypes.Array[Layer]",
         arena: tuple[int, int],
-        buffers: Sequence[tuple[int, int]],
+        buffers: Buffers,
         threads: int,
         seconds: "ctypes.Array[c_double] | None" = None,
+        *,
+        is_prepared: bool = False,
     ) -> None:
         """Run `layers` with the memory `arena` (address, bytes), on the engine's inputs and outputs `buffers`.
+
+        `is_prepared`: a call before has left the weights that stay packed in this very memory.
 
         Raises:
             EngineFormatError: a layer reads or writes beyond the arena; nothing ran.
         """
-        table = (_Buffer * len(buffers))(*(_Buffer(address, size) for address, size in buffers))
-        call = _Call(arena[0], arena[1], table, len(buffers), threads)
+        call = _Call(arena[0], arena[1], buffers.table, len(buffers.table), threads, is_prepared, 0)
         failed = self._library.p2r_run(self._handle, layers, len(layers), byref(call), seconds)
         if failed >= 0:
             kind = KINDS[layers[failed].kind]
@@ -206,6 +228,7 @@ def _declare(library: ctypes.CDLL) -> None:
         "p2r_name": (c_char_p, [c_void_p]),
         "p2r_peak": (c_double, [c_void_p]),
         "p2r_scratch": (c_int64, [c_void_p, POINTER(Layer), c_int32]),
+        "p2r_packed": (c_int64, [c_void_p, POINTER(Layer)]),
         "p2r_run": (c_int32, [c_void_p, POINTER(Layer), c_int32, POINTER(_Call), POINTER(c_double)]),
     }
     for name, (result, arguments) in signatures.items():

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image, ImageCms
 
 from runtime import Editor, Synthesizer
-from tests.runtime import tiny_completers, tiny_engines, tiny_inpainters, tiny_programs, tiny_translators
+from tests.runtime import tiny_completers, tiny_engines, tiny_inpainters, tiny_programs, tiny_search, tiny_translators
 
 _SIZE = (9, 14)
 
@@ -27,6 +27,7 @@ def engines(folder: Path) -> None:
 def programs(folder: Path) -> None:
     tiny_programs.engine(folder / "program.onnx")
     tiny_programs.holes_engine(folder / "holes.onnx")
+    tiny_search.engine(folder / "search.onnx")
 
 
 def images(folder: Path) -> None:

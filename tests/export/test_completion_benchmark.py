@@ -22,8 +22,8 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> StepTimes:
 
 
 def test_both_sides_are_measured(measured: StepTimes) -> None:
-    assert len(measured.engine_ms) == len(measured.torch_ms) == 3
-    assert min(measured.engine_ms + measured.torch_ms) > 0
+    assert len(measured.engine_ms) == len(measured.onnxruntime_ms) == len(measured.torch_ms) == 3
+    assert min(measured.engine_ms + measured.onnxruntime_ms + measured.torch_ms) > 0
     # 500 steps take at least as long as 500 of the fastest.
     assert measured.search_s > 0.05 * min(measured.engine_ms)
     assert measured.peak_memory_mb > 10
@@ -31,11 +31,12 @@ def test_both_sides_are_measured(measured: StepTimes) -> None:
 
 
 def test_the_ratio_is_that_of_each_turn(measured: StepTimes) -> None:
-    times = StepTimes(measured.spec, [1.0, 2.0, 4.0], [3.0, 4.0, 20.0], 1.0, 100.0)
+    times = StepTimes(measured.spec, "native", [1.0, 2.0, 4.0], [2.0, 2.0, 2.0], [3.0, 4.0, 20.0], 1.0, 100.0)
     assert times.speedup == np.median([3, 2, 5])
     text = markdown(times)
     assert "| engine is faster by | 3.00× |" in text
     assert "| engine, step | 2.0 ms (best 1.0) |" in text
+    assert "| in ONNX Runtime, step | 2.0 ms (best 2.0) |" in text
     gflop = 2 * measured.spec.cost.macs / 1e9
     assert f"| work of a step | {gflop:.2f} GFLOP |" in text
 

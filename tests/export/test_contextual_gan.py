@@ -17,7 +17,9 @@ from export.inference_modules.contextual_gan import CompletionStep, engines
 from export.onnx_from_checkpoint import Exported, export_onnx
 from export.validate import validate
 from runtime import SketchCompleter
+from runtime.engines.native_engine import NativeEngine
 from runtime.engines.onnx_engine import OnnxEngine
+from runtime.native.library import instruction_sets, missing_reason
 from runtime.runners.search import Search
 from tests.tolerances import COMPLETION
 from training.checkpoint import Checkpoint, save_checkpoint
@@ -25,6 +27,7 @@ from training.networks.completion_losses import contextual_loss, perceptual_loss
 from training.networks.contextual_gan import Architecture, build
 from training.systems.contextual_gan.completion import Search as TrainingSearch
 
+needs_kernels = pytest.mark.skipif(missing_reason() is not None, reason="native kernels are not built here")
 TINY = Architecture(z_nc=12, ngf=6, ndf=6, n_levels=2)
 SIDE = TINY.size[0]
 
@@ -95,6 +98,26 @@ def test_the_engines_gradient_is_autograds(exported: Exported) -> None:
         velocity = engine.run(arrays)["next_velocity"]
         expected = -double_precision_gradient(checkpoint, arrays["z"], arrays)
         assert np.linalg.norm(velocity - expected) < COMPLETION["gradient"] * np.linalg.norm(expected)
+
+
+@needs_kernels
+@pytest.mark.parametrize("changes", [{}, {"n_levels": 3, "z_nc": 7}, {"d_norm": "none", "ndf": 3}])
+def test_the_native_gradient_is_autograds(changes: dict[str, object], tmp_path: Path) -> None:
+    checkpoint = tiny_checkpoint(1, **changes)
+    save_checkpoint(checkpoint, tmp_path / "model.safetensors")
+    exported = export_onnx(tmp_path / "model.safetensors", tmp_path / "model.onnx")[0]
+    assert exported.backends == ("onnxruntime", "native")
+    (graph,) = engines(checkpoint, checkpoint.build(), Request())
+    for kernels in instruction_sets():
+        engine = NativeEngine(exported.path, exported.spec, 2, kernels)
+        for count in (1, 5):
+            arrays = graph.examples(count, 0, 0, np.random.default_rng(count))
+            arrays["momentum"][0], arrays["learning_rate"][0] = 0, 1
+            loop = engine.loop(arrays, {})
+            loop.step()
+            expected = -double_precision_gradient(checkpoint, arrays["z"], arrays)
+            for velocity in (engine.run(arrays)["next_velocity"], loop.fetch("next_velocity")):
+                assert np.linalg.norm(velocity - expected) < COMPLETION["gradient"] * np.linalg.norm(expected)
 
 
 def test_500_steps_follow_torch(exported: Exported) -> None:

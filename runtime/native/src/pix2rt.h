@@ -5,7 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define P2R_ABI 2
+#define P2R_ABI 3
 
 #if defined(_WIN32)
 #define P2R_EXPORT __declspec(dllexport)
@@ -66,6 +66,14 @@ enum {
     P2R_PATCH_PASTE,
     P2R_PASTE_BYTES,
     P2R_TO_MATCH,
+    P2R_FROM_FLOATS,    /* floats [N][C] -> vector, a map of one pixel */
+    P2R_EXPAND,         /* linear: vector -> map */
+    P2R_CONTRACT,       /* linear: map -> vector */
+    P2R_ACT_GRADIENT,
+    P2R_CONTEXTUAL,     /* see search.h */
+    P2R_PERCEPTUAL,
+    P2R_MOMENTUM,
+    P2R_BOUNDED_SUM,
     P2R_KINDS
 };
 
@@ -82,6 +90,7 @@ typedef struct {
     int64_t codes, codes_out;          /* arena: see stem.h; of patches: their match */
     int64_t mask, mask_out;            /* arena: see mask.h */
     int64_t scratch;                   /* arena: memory of the layer's own, as large as `scratch` says */
+    int64_t packed;                    /* arena: weights that stay packed between calls, as large as `packed` says; or -1 */
     int32_t channels, height, width;   /* of the output */
     int32_t source[2];                 /* height and width of `codes` and `mask` */
     int32_t kernel[2], stride[2], dilation[2], pad[2];
@@ -103,6 +112,7 @@ typedef struct {
     int64_t arena_bytes;
     const p2r_buffer *buffers;
     int32_t n_buffers, threads;
+    int32_t is_prepared, padding_; /* whether what `packed` points to is there from a call before */
 } p2r_call;
 
 /* The kernels of one instruction set. */
@@ -110,6 +120,7 @@ typedef struct {
     const char *name;
     int32_t lanes;
     int64_t (*scratch)(const p2r_layer *, int threads); /* bytes that `run` needs; -1: it cannot run this layer */
+    int64_t (*packed)(const p2r_layer *); /* bytes of its packed weights; 0: it keeps none */
     void (*run)(const p2r_layer *, const p2r_call *);
     double (*peak)(void); /* products a second that the innermost loop reaches on one thread, all in the first cache */
 } p2r_kernels;

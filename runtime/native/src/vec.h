@@ -30,11 +30,15 @@ INLINE vec v_div(vec a, vec b) { return _mm512_div_ps(a, b); }
 INLINE vec v_min(vec a, vec b) { return _mm512_min_ps(a, b); }
 INLINE vec v_max(vec a, vec b) { return _mm512_max_ps(a, b); }
 INLINE float v_highest(vec a) { return _mm512_reduce_max_ps(a); }
+INLINE vec v_if_positive(vec x, vec a, vec b) { /* a where x is above 0, else b */
+    return _mm512_mask_mov_ps(b, _mm512_cmp_ps_mask(x, _mm512_setzero_ps(), _CMP_GT_OQ), a);
+}
 INLINE vec v_within(vec a, float most) { /* 0 for what is beyond, or NaN */
     return _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(_mm512_abs_ps(a), v_set(most), _CMP_LE_OQ), a);
 }
 INLINE vec v_fma(vec a, vec b, vec c) { return _mm512_fmadd_ps(a, b, c); }
 INLINE void v_prefetch(const float *p) { _mm_prefetch((const char *)p, _MM_HINT_T0); }
+INLINE void v_prefetch_far(const float *p) { _mm_prefetch((const char *)p, _MM_HINT_T1); }
 #define HAS_TRANSPOSE
 INLINE void v_transpose(vec *r) {
     vec t[16];
@@ -78,12 +82,16 @@ INLINE float v_highest(vec a) {
     m = _mm_max_ps(m, _mm_movehl_ps(m, m));
     return _mm_cvtss_f32(_mm_max_ss(m, _mm_shuffle_ps(m, m, 1)));
 }
+INLINE vec v_if_positive(vec x, vec a, vec b) {
+    return _mm256_blendv_ps(b, a, _mm256_cmp_ps(x, _mm256_setzero_ps(), _CMP_GT_OQ));
+}
 INLINE vec v_within(vec a, float most) {
     vec magnitude = _mm256_andnot_ps(v_set(-0.0f), a);
     return _mm256_and_ps(a, _mm256_cmp_ps(magnitude, v_set(most), _CMP_LE_OQ));
 }
 INLINE vec v_fma(vec a, vec b, vec c) { return _mm256_fmadd_ps(a, b, c); }
 INLINE void v_prefetch(const float *p) { _mm_prefetch((const char *)p, _MM_HINT_T0); }
+INLINE void v_prefetch_far(const float *p) { _mm_prefetch((const char *)p, _MM_HINT_T1); }
 #define HAS_TRANSPOSE
 INLINE void v_transpose(vec *r) {
     vec t[8];
@@ -120,11 +128,13 @@ INLINE vec v_div(vec a, vec b) { return vdivq_f32(a, b); }
 INLINE vec v_min(vec a, vec b) { return vminq_f32(a, b); }
 INLINE vec v_max(vec a, vec b) { return vmaxq_f32(a, b); }
 INLINE float v_highest(vec a) { return vmaxvq_f32(a); }
+INLINE vec v_if_positive(vec x, vec a, vec b) { return vbslq_f32(vcgtq_f32(x, vdupq_n_f32(0)), a, b); }
 INLINE vec v_within(vec a, float most) {
     return vreinterpretq_f32_u32(vandq_u32(vreinterpretq_u32_f32(a), vcaleq_f32(a, v_set(most))));
 }
 INLINE vec v_fma(vec a, vec b, vec c) { return vfmaq_f32(c, a, b); }
 INLINE void v_prefetch(const float *p) { (void)p; }
+INLINE void v_prefetch_far(const float *p) { (void)p; }
 
 #else /* plain C */
 #define ISA_NAME "generic"
@@ -157,12 +167,21 @@ INLINE vec v_max(vec a, vec b) { LANES(a.f[i] > b.f[i] ? a.f[i] : b.f[i]); }
 INLINE vec v_load(const float *p) { vec a; memcpy(&a, p, sizeof a); return a; }
 INLINE void v_store(float *p, vec a) { memcpy(p, &a, sizeof a); }
 INLINE void v_prefetch(const float *p) { (void)p; }
+INLINE void v_prefetch_far(const float *p) { (void)p; }
 INLINE float v_highest(vec a) {
     float values[B], most;
     v_store(values, a);
     most = values[0];
     for (int i = 1; i < B; i++) most = values[i] > most ? values[i] : most;
     return most;
+}
+INLINE vec v_if_positive(vec x, vec a, vec b) {
+    float by[B], yes[B], no[B];
+    v_store(by, x);
+    v_store(yes, a);
+    v_store(no, b);
+    for (int i = 0; i < B; i++) no[i] = by[i] > 0 ? yes[i] : no[i];
+    return v_load(no);
 }
 INLINE vec v_within(vec a, float most) {
     float values[B];

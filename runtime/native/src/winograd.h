@@ -55,7 +55,8 @@ static int winograd_pays(const p2r_layer *layer) {
     double pixels = (double)layer->height * layer->width / phases.outputs, taps = phases.n_taps, places = phases.n_places;
     for (int i = 0; i < layer->n_in; i++) c += blocks(layer->in[i].channels) * B;
     double passes = ceil(tiles / 128), transforms = phases.inputs * c / B * 110 + phases.outputs * k * 80;
-    double direct = pixels * taps * total_channels(layer) * k / 1.6 + c * k * 25 * taps / 9 + pixels * c / B * 4;
+    double packing = layer->packed < 0 ? c * k * 25 * taps / 9 : 0; /* a loop has the packed weights already */
+    double direct = pixels * taps * total_channels(layer) * k / 1.6 + packing + pixels * c / B * 4;
     double products = tiles * places * c * k / (is_strided ? 1.2 : 1.3), weight = places * (is_strided ? 5 : 2.5);
     return products + tiles * transforms + c * k * weight * passes < direct;
 }
@@ -188,7 +189,7 @@ static void multiply_places(const winograd_job *job, int phase, int count, int f
                 product p = {a, (int64_t)rows * B, taps, 1, to - from, B,
                              u + place * job->u_place + (int64_t)k * (to - from) * B * B, NULL,
                              m + place * job->m_place + ((int64_t)t * job->outputs + k) * B,
-                             (int64_t)job->outputs * B, B, adds, (int64_t)AHEAD * rows * B};
+                             (int64_t)job->outputs * B, B, adds, (int64_t)AHEAD * rows * B, NULL, 0};
                 multiply_forms[rows - 1][panel - 1](&p);
             }
         }

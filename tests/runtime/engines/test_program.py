@@ -18,7 +18,7 @@ from runtime.engines.program import parse_program, read_program
 from runtime.engines.program_layers import OPS, Upsample
 from runtime.errors import EngineFormatError, UnknownProgramError
 from tests.paths import ROOT
-from tests.runtime import tiny_programs
+from tests.runtime import tiny_programs, tiny_search
 from tests.runtime.tiny_programs import HOLE_SPEC, HOLES, PROGRAM, SHAPES, SPEC, WEIGHTS
 
 ASSETS = ROOT / "runtime" / "assets"
@@ -48,8 +48,44 @@ def test_a_program_comes_back_as_it_was_written(engine):
     assert all(np.array_equal(weights[name], WEIGHTS[name]) for name in WEIGHTS)
 
 
+STEP = tiny_search.program(tiny_search.Sizes())
+STEP_UNFIT = {
+    "a linear layer of another length": (2, {"weight": "head"}, r"head of \[360, 1\], expected \[5, 360\]"),
+    "a map of another size": (2, {"shape": [20, 3, 7]}, r"project of \[5, 360\], expected \[5, 420\]"),
+    "a bias of another length": (2, {"bias": "bias"}, r"bias of \[20\], expected \[360\]"),
+    "a linear layer of a map that is no vector": (2, {"inputs": ["joint"]}, "no input 'joint' is there for it"),
+    "a score that is a vector": (10, {"inputs": ["z inside"]}, r"\[2, 5, 1, 1\], expected \[N, 1, 1, 1\]"),
+    "a loss of another image": (9, {"inputs": ["leaky", "observed", "known_mask"]}, r"compares \[2, 20, 3, 6\]"),
+    "masks for images": (9, {"inputs": ["joint", "known_mask", "observed"]}, "expected uint8 of 4 axes"),
+    "gradients of two shapes": (13, {"inputs": ["seen", "joint"]}, "expected one shape"),
+    "a vector for a number": (21, {"inputs": ["velocity inside", "by z", "z", "momentum"]}, r"expected float32 \[1\]"),
+    "a map that moves": (22, {"inputs": ["joint", "joint", "z_limit"]}, r"expected a vector \[N, C, 1, 1\]"),
+    "one image among several": (
+        0,
+        {"op": "from_bytes", "inputs": ["observed"], "scale": 1, "shift": 0},
+        r"expected a vector",
+    ),
+}
+
+
+@pytest.mark.parametrize(("index", "changes", "message"), STEP_UNFIT.values(), ids=STEP_UNFIT)
+def test_steps_of_a_search_that_do_not_fit(tmp_path, index, changes, message):
+    document = json.loads(STEP.to_json())
+    layer = document["layers"][index]
+    document["layers"][index] = (changes | {"output": layer["output"]}) if "op" in changes else layer | changes
+    path = tiny_search.engine(tmp_path / "e.onnx", document=json.dumps(document))
+    spec = read_spec(path)
+
+    def values():
+        program, weights = read_program(path, spec)
+        return program.values({name: value.shape for name, value in tiny_search.inputs().items()}, spec, weights)
+
+    with pytest.raises(EngineFormatError, match=message):
+        values()
+
+
 def test_every_layer_is_tried_here():
-    used = {layer.op for program in (PROGRAM, HOLES) for layer in program.layers}
+    used = {layer.op for program in (PROGRAM, HOLES, STEP) for layer in program.layers}
     assert used == OPS.keys()
 
 
@@ -57,6 +93,7 @@ def test_a_program_has_the_oldest_format_that_holds_it():
     """So that what an older version can run stays what it can run."""
     assert json.loads(PROGRAM.to_json())["format"] == 1
     assert json.loads(HOLES.to_json())["format"] == 2
+    assert json.loads(STEP.to_json())["format"] == 3
     twice, thrice = (replace(PROGRAM, layers=(Upsample(("a",), "b", scale, "linear"),)) for scale in (2, 3))
     assert [json.loads(program.to_json())["format"] for program in (twice, thrice)] == [1, 2]
 
@@ -156,7 +193,7 @@ def test_documents_that_are_damaged(name):
 
 @pytest.mark.parametrize(
     ("document", "message"),
-    [({"format": 3}, "format 3, this pix2rt reads up to 2"), (changed(3, op="warp"), "layer 3 .* 'warp'")],
+    [({"format": 4}, "format 4, this pix2rt reads up to 3"), (changed(3, op="warp"), "layer 3 .* 'warp'")],
 )
 def test_programs_of_a_newer_version(document, message):
     with pytest.raises(UnknownProgramError, match=message):

@@ -67,12 +67,12 @@ class CopiedWeights(WeightFile):
 
 def main():
     library.PATH = Path(sys.argv[1])
-    native_steps.place, native_engine._Arena, native_engine.WeightFile = place_apart, Arena, CopiedWeights
+    native_steps.place, native_engine.Arena, native_engine.WeightFile = place_apart, Arena, CopiedWeights
     from hypothesis import HealthCheck, Phase, given, settings
 
     from runtime.engines.source import EngineSource
     from runtime.native.library import instruction_sets
-    from tests.runtime import tiny_programs
+    from tests.runtime import tiny_programs, tiny_search
     from tests.runtime.native.test_holes import matches
     from tests.runtime.native.test_labels import maps
     from tests.runtime.random_programs import random_programs
@@ -85,6 +85,17 @@ def main():
             for algorithm in ("direct", "winograd"):
                 CopiedWeights.copies.clear()
                 native_engine.NativeEngine(source, spec, 3, kernels, algorithm).run(inputs)
+
+    def searches(folder):
+        for sizes in (tiny_search.Sizes(), tiny_search.Sizes(33, 130, 10)):
+            path, spec = tiny_search.engine(folder / "search.onnx", sizes), tiny_search.specification(sizes)
+            inputs = tiny_search.inputs(sizes)
+            run(path, spec, inputs)
+            CopiedWeights.copies.clear()
+            for kernels in instruction_sets():
+                loop = native_engine.NativeEngine(path, spec, 3, kernels).loop(inputs, tiny_search.CARRIED)
+                for _ in range(2):
+                    loop.step()
 
     @settings(
         max_examples=int(sys.argv[2]),
@@ -103,6 +114,7 @@ def main():
     run(tiny_programs.engine(folder / "labels.onnx"), tiny_programs.SPEC, maps("areas"))
     run(tiny_programs.holes_engine(folder / "holes.onnx"), tiny_programs.HOLE_SPEC, tiny_programs.holes())
     matches(folder, run)
+    searches(folder)
     random()
     print("all clean")
 

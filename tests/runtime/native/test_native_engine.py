@@ -16,7 +16,7 @@ import pytest
 from runtime.engines import native_engine
 from runtime.engines.backend import Device
 from runtime.engines.backends import backends
-from runtime.engines.engine import choices, open_engine, why_not
+from runtime.engines.engine import open_engine, why_not
 from runtime.engines.onnx_engine import OnnxEngine
 from runtime.engines.onnx_metadata import read_spec
 from runtime.engines.program import PROGRAM_KEY
@@ -66,9 +66,6 @@ def test_shipped_engines_do_what_they_do_in_onnx_runtime(name):
 def test_auto_takes_native_kernels():
     engine = open_engine(ASSETS / "edges2photo.onnx", "cpu")
     assert (engine.backend, engine.device, engine.skipped) == ("native", "cpu", ())
-    with pytest.raises(DeviceError, match=r"faces\.onnx.*ONNX Runtime"):
-        open_engine(ASSETS / "faces.onnx", "cpu", backend="native")
-    assert dict(choices(ASSETS / "faces.onnx", "cpu"))["native on cpu"] is not None
 
 
 def test_several_threads_at_once_get_their_own_results(tmp_path):
@@ -117,7 +114,7 @@ def test_closed(tmp_path):
     engine.close()
     with pytest.raises(ClosedError, match="closed"):
         engine.run(inputs)
-    with pytest.raises(DeviceError, match="onnxruntime"):
+    with pytest.raises(ClosedError, match="closed"):
         engine.loop(inputs, {})
 
 

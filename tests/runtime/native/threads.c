@@ -30,6 +30,7 @@ static int convolve(int inputs, int outputs, int height, int width, int algorith
     layer.out = in;
     layer.stats = in + out;
     layer.codes = layer.codes_out = -1;
+    layer.packed = -1;
     layer.scratch = (in + out + out_lanes * 16 + 255) / 256 * 256;
     layer.channels = outputs;
     layer.height = height;
