@@ -190,6 +190,7 @@ def _bias(value: ir.Value | None) -> str | None:
 
 def _same_numbers(scope: Scope, node: ir.Node) -> str:
     """[N, 1] as [N], or the reverse: to a program both are [N, 1, 1, 1]."""
+    require(len(node.inputs) == 2)
     value, axes = node.inputs
     require(list(constant(axes)) == [1] and value is not None and value.shape is not None)
     assert value is not None

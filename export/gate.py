@@ -105,7 +105,7 @@ def _engines(path: Path, spec: EngineSpec) -> Iterator[Engine]:
     engine.close()
     source, cpu = EngineSource.of(path), Device("cpu")
     for backend in backends().values():
-        if backend.name == engine.backend or cpu.type not in backend.devices:
+        if backend.name == engine.backend or backend.is_yardstick or cpu.type not in backend.devices:
             continue
         if why_not(backend, source, spec, cpu, is_named=True) is None:
             other = backend.open(source, spec, cpu, None)

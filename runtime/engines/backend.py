@@ -100,6 +100,7 @@ class Backend:
         open: load the weights: source, specification, device, CPU threads of a call (None for one per core). Raises
             EngineFormatError, DeviceError.
         shuns: why "auto" leaves this engine to the others, as a sentence without a full stop; None where it does not.
+        is_yardstick: it is there to be compared with: "auto" never takes it, and export does not vouch for it.
     """
 
     name: str
@@ -109,3 +110,4 @@ class Backend:
     why_not: Callable[[EngineSource, EngineSpec, Device], str | None]
     open: Callable[[EngineSource, EngineSpec, Device, int | None], Engine]
     shuns: Callable[[EngineSource, EngineSpec], str | None] = lambda source, spec: None
+    is_yardstick: bool = False

@@ -25,4 +25,5 @@ BACKEND = Backend(
     why_not=_why_not,
     open=_open,
     shuns=lambda source, spec: "it is there to be compared with",
+    is_yardstick=True,
 )
