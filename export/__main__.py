@@ -1,5 +1,6 @@
 """Command line of the exporter: `pix2rt import | onnx | engine | validate | report | …`."""
 
+import json
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,12 +11,13 @@ from rich.console import Console
 import export.own_packages  # noqa: F401  its check goes before all other imports of ours
 from export.errors import ExportError
 from export.family_parameters import given_options, with_family_options
-from export.options import parse_size, parse_sizes
+from export.options import engine_paths, parse_size, parse_sizes
 from export.progress import Steps
 from runtime.commands.console import Commands
 from runtime.commands.lazy import REST, Verb, Version
 from runtime.engines.names import engine_path
-from runtime.files import atomic_path
+from runtime.files import atomic_path, is_stream
+from runtime.media.input_files import refuse_overwriting
 
 
 class ExportCommands(Commands):
@@ -52,6 +54,8 @@ _ONNX_EXAMPLES = """
 `pix2rt export city.safetensors --size 1024x2048 --precision fp16 -o city.fp16.onnx`
 
 `pix2rt export city.safetensors --dynamic -o city.any_size.onnx`
+
+`pix2rt export city.safetensors --size 512x1024 --size 1024x2048 --precision fp32 --precision fp16 -o city.onnx`
 
 `pix2rt export facades.safetensors --size 256x256 --normalization running-stats -o facades.onnx`
 
@@ -154,9 +158,12 @@ def import_(
 def onnx(
     checkpoint: Annotated[Path, typer.Argument(help="Checkpoint (.safetensors).")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Engine to write (.onnx).")],
-    size: Annotated[str | None, typer.Option(help="Height x width of the images, such as 1024x2048.")] = None,
+    size: Annotated[
+        list[str] | None,
+        typer.Option(help="Height x width of the images, such as 1024x2048; an engine each if given again."),
+    ] = None,
     dynamic: Annotated[bool, typer.Option("--dynamic", help="Any batch and size instead of one.")] = False,
-    precision: Annotated[str, typer.Option(help="fp32 or fp16.")] = "fp32",
+    precision: Annotated[list[str] | None, typer.Option(help="fp32 (default) or fp16; both if given twice.")] = None,
     normalization: Annotated[
         str | None,
         typer.Option(
@@ -172,20 +179,24 @@ def onnx(
 ) -> None:
     """Export a checkpoint to ONNX and compare the two; an engine that differs is not written."""
     with Steps(console) as report:
-        fixed = parse_size(size, dynamic)
+        sizes = [parse_size(text, dynamic) for text in size] if size else [parse_size(None, dynamic)]
+        targets = engine_paths(output, sizes, precision or ["fp32"])
         report("import torch")
         from export.onnx_from_checkpoint import export_onnx
 
-        exported = export_onnx(
-            checkpoint,
-            output,
-            size=fixed,
-            precision=precision,
-            baseline=baseline,
-            normalization=normalization,
-            options=given_options(options),
-            report=report,
-        )
+        exported = []
+        for target, (fixed, one_precision) in targets.items():
+            report(f"export {target.name}")
+            exported += export_onnx(
+                checkpoint,
+                target,
+                size=fixed,
+                precision=one_precision,
+                baseline=baseline,
+                normalization=normalization,
+                options=given_options(options),
+                report=report,
+            )
     from export.tables import engine_table
 
     for engine in exported:
@@ -218,6 +229,7 @@ def engine(
 def validate(
     checkpoint: Annotated[Path, typer.Argument(help="Checkpoint (.safetensors).")],
     engines: Annotated[list[Path], typer.Argument(help="Engines (.onnx) made from it, or their names.")],
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the verdicts there too.")] = None,
 ) -> None:
     """Compare engines with their checkpoint: names, shapes, values. Exit code 1 where one differs."""
     with Steps(console) as report:
@@ -225,8 +237,14 @@ def validate(
         from export.tables import parity_table
         from export.validate import validate
 
-        rows = validate(checkpoint, [engine_path(engine) for engine in engines], report)
-    console.print(parity_table(rows))
+        paths = [engine_path(engine) for engine in engines]
+        if json_file:
+            refuse_overwriting("engine", [checkpoint, *paths], [json_file], "--json")
+        rows = validate(checkpoint, paths, report)
+    (Console(stderr=True) if json_file and is_stream(json_file) else console).print(parity_table(rows))
+    if json_file:
+        with atomic_path(json_file) as temporary:
+            temporary.write_text(json.dumps({"engines": [row.as_json() for row in rows]}, indent=2), encoding="utf-8")
     failed = [row for row in rows if row.failure]
     for row in failed:
         print(f"{row.engine}: {row.failure}", file=sys.stderr)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from rich.table import Table
+from rich.table import Column, Table
 
 from export.onnx_from_checkpoint import Exported
 from export.validate import ParityRow
@@ -54,7 +54,8 @@ def engine_table(engine: Exported) -> Table:
 
 def parity_table(rows: Sequence[ParityRow]) -> Table:
     """One line an engine."""
-    table = Table("engine", "precision", "names", "shapes", "grey levels", "PSNR dB", "differing", "verdict")
+    columns = ("precision", "names", "shapes", "grey levels", "PSNR dB", "differing", "verdict")
+    table = Table(Column("engine", overflow="fold"), *columns)
     for row in rows:
         figures = ["–"] * 3
         if row.parity:

@@ -1,7 +1,8 @@
 """Checkpoint ↔ engines that exist already: names, then shapes, then values."""
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from export.errors import ExportError, ParityError
 from export.gate import make_examples, run_gate
@@ -24,6 +25,10 @@ class ParityRow:
     shapes_fit: bool | None
     parity: Parity | None
     failure: str
+
+    def as_json(self) -> dict[str, Any]:
+        """The row as JSON has it: no infinity, 999 dB for equality."""
+        return asdict(self) | {"is_equal": not self.failure, "parity": self.parity.figures() if self.parity else None}
 
 
 def validate(checkpoint_path: str | Path, engines: list[Path], report: Report = lambda step: None) -> list[ParityRow]:

@@ -1,5 +1,6 @@
 """`python -m export …` as a user calls it."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -43,12 +44,39 @@ def test_export_and_validate(tiny_engines: Tiny, tmp_path: Path) -> None:
     assert "parity" in result.stdout
     assert read_spec(tmp_path / "e.onnx").size == (16, 24)
 
-    assert export("validate", checkpoint, tmp_path / "e.onnx").returncode == 0
+    report = tmp_path / "report.json"
+    assert export("validate", checkpoint, tmp_path / "e.onnx", "--json", report).returncode == 0
+    (row,) = json.loads(report.read_text())["engines"]
+    assert (row["engine"], row["is_equal"], row["failure"]) == (str(tmp_path / "e.onnx"), True, "")
+    assert row["parity"].keys() == {"max_grey_levels", "psnr_db", "differing_bytes"}
     other = save_tiny_checkpoint("no_edges", tmp_path / "other.safetensors", seed=1)
-    result = export("validate", other, tmp_path / "e.onnx", tiny_engines("local")[0].path)
+    result = export("validate", other, tmp_path / "e.onnx", tiny_engines("local")[0].path, "--json", report)
     assert result.returncode == 1
+    rows = json.loads(report.read_text())["engines"]
+    assert [(row["is_equal"], row["parity"]) for row in rows] == [(False, None)] * 2
     assert "differs from the checkpoint" in result.stderr
     assert "inst_map" in result.stderr
+    before = checkpoint.read_bytes()
+    result = export("validate", checkpoint, tmp_path / "e.onnx", "--json", checkpoint)
+    assert (result.returncode, checkpoint.read_bytes()) == (2, before)
+
+
+def test_sizes_and_precisions_in_one_call(tmp_path: Path) -> None:
+    checkpoint = save_tiny_checkpoint("no_edges", tmp_path / "c.safetensors")
+    sizes, precisions = ("--size", "16x24", "--size", "8x16"), ("--precision", "fp32", "--precision", "fp16")
+    result = export("onnx", checkpoint, *sizes, *precisions, "-o", tmp_path / "e.onnx")
+    assert (result.returncode, result.stderr) == (0, "")
+    specs = {path.name: read_spec(path) for path in tmp_path.glob("*.onnx")}
+    assert {name: (spec.size, spec.precision) for name, spec in specs.items()} == {
+        f"e.{height}x{width}.{precision}.onnx": ((height, width), precision)
+        for height, width in ((16, 24), (8, 16))
+        for precision in ("fp32", "fp16")
+    }
+    result = export("onnx", checkpoint, "--size", "8x16", "--precision", "fp16", "-o", tmp_path / "one.onnx")
+    assert (result.returncode, (tmp_path / "one.onnx").exists()) == (0, True)
+    for twice in (("--size", "8x16", "--size", "8x16"), ("--size", "8x16", *precisions, "--precision", "fp16")):
+        result = export("onnx", checkpoint, *twice, "-o", tmp_path / "two.onnx")
+        assert (result.returncode, "is given twice" in result.stderr) == (2, True)
 
 
 def test_mistakes_are_one_line_and_exit_code_2(tmp_path: Path) -> None:
