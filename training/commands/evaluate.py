@@ -1,11 +1,13 @@
 """`evaluate`: figures of a checkpoint's images against real photos."""
 
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
+import torch
 import typer
 from rich import box
 from rich.progress import Progress, TextColumn, TimeElapsedColumn
@@ -16,7 +18,7 @@ from training.checkpoint import load_checkpoint
 from training.commands.console import Verb, app, console
 from training.commands.measures import MeasureOptions
 from training.commands.parameters import parameters_of, settings_of_families, take, use_parameters
-from training.evaluation.evaluate import evaluate, held_out_items, write_report
+from training.evaluation.evaluate import evaluate, held_out_items, write_csv, write_json, write_report
 from training.evaluation.figures import FIGURES, Values, cell, occurring
 from training.evaluation.judge import JudgePage
 
@@ -28,6 +30,10 @@ class _Common:
     checkpoint: Annotated[Path, typer.Argument(help="checkpoint.safetensors")]
     data: Annotated[Path, typer.Option(help="data folder")]
     split: Annotated[str, typer.Option(help="held-out part of the folder")] = "val"
+    limit: Annotated[int | None, typer.Option(min=1, help="the first so many items; all if not given")] = None
+    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; all cores if not given")] = None
+    json: Annotated[Path | None, typer.Option(help="also write every figure there, as JSON")] = None
+    csv: Annotated[Path | None, typer.Option(help="also write a line an item there, as CSV")] = None
     page: Annotated[bool, typer.Option("--page", help="also write judge.html, on which people judge")] = False
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="also write pictures and a Markdown table here")
@@ -44,7 +50,9 @@ def evaluate_command(**given: Any) -> None:
         raise InputError("--page writes files: say where with -o FOLDER")
     settings = {name: value for name, value in given.items() if value is not None}
     loaded = load_checkpoint(common.checkpoint)
-    items = held_out_items(loaded, common.data, common.split, settings)
+    items = itertools.islice(held_out_items(loaded, common.data, common.split, settings), common.limit)
+    if common.threads:
+        torch.set_num_threads(common.threads)
     measures = chosen.measures(loaded)
     judge = JudgePage(common.output) if common.page and common.output else None
     if judge:
@@ -53,6 +61,10 @@ def evaluate_command(**given: Any) -> None:
         report = evaluate(items, measures, common.output, progress)
     if common.output is not None:
         write_report(common.output / "report.md", report, settings)
+    if common.json:
+        write_json(common.json, report, settings)
+    if common.csv:
+        write_csv(common.csv, report)
     if judge:
         console.print(f"open in a browser: {judge.write(str(common.checkpoint))}")
     show("image", report.rows(), report.notes)

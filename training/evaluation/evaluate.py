@@ -1,5 +1,8 @@
 """Comparing a checkpoint's images with real photos: figures per item and over all, a report and pictures."""
 
+import csv
+import json
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -105,3 +108,25 @@ def write_report(path: Path, report: Report, settings: Mapping[str, str]) -> Non
     lines += ["", *report.notes] if report.notes else []
     with atomic_path(path) as temporary:
         temporary.write_text("\n".join(lines) + "\n", "utf-8")
+
+
+def write_json(path: Path, report: Report, settings: Mapping[str, str]) -> None:
+    """Every figure unrounded; what is not finite, such as the PSNR of an image without an error, is null."""
+
+    def finite(values: Values) -> dict[str, float | None]:
+        return {key: value if math.isfinite(value) else None for key, value in values.items()}
+
+    items = {name: finite(values) for name, values in report.items.items()}
+    document = {"settings": dict(settings), "items": items, "notes": report.notes}
+    document |= {"generated": finite(report.generated), "real": finite(report.real)}
+    with atomic_path(path) as temporary:
+        temporary.write_text(json.dumps(document, indent=2, ensure_ascii=False), "utf-8")
+
+
+def write_csv(path: Path, report: Report) -> None:
+    """A line an item, then "generated" and "real", unrounded; cells are empty where a line lacks a figure."""
+    rows = report.rows()
+    with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, ["image", *occurring(values for _, values in rows)], restval="")
+        writer.writeheader()
+        writer.writerows({"image": name, **values} for name, values in rows)
