@@ -2,6 +2,7 @@
 
 import json
 import math
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.utils import DistributedDataParallelKwargs
+from PIL import Image
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
@@ -22,11 +24,13 @@ from training.data import ResumableBatches, errors_of_loaders, steps_per_epoch
 from training.errors import DivergenceError
 from training.memory import memory_errors
 from training.options import LoopOptions
+from training.plain_lines import Lines
 from training.state import CHECKPOINT_FILE, load_state, save_state
 from training.system import System
 from training.weight_average import WeightAverage
 
 LOG_FILE = "losses.jsonl"
+SAMPLES = "samples"  # folder of pictures
 
 
 class Trainer:
@@ -35,8 +39,9 @@ class Trainer:
     Args:
         system: the family in training.
         options: of the loop.
-        folder: run folder; holds the checkpoint, the resumable state, the losses (one JSON line each) and TensorBoard's
-            files. A folder that holds a state is resumed.
+        folder: run folder; holds the checkpoint, the resumable state, the losses (JSON lines of step, epoch, time in
+            seconds since 1970, learning rate and losses), pictures in `samples` from the first epoch's end on, and
+            TensorBoard's files. A folder that holds a state is resumed.
     """
 
     def __init__(self, system: System, options: LoopOptions, folder: Path) -> None:
@@ -73,6 +78,7 @@ class Trainer:
         self._keep_logs_until(start)
         # What was logged at step `start` was saved with it: what is dropped begins one later.
         writer = SummaryWriter(self.folder, purge_step=start + 1) if self.accelerator.is_main_process else None
+        lines = Lines(self.accelerator.is_main_process)
         with _progress(self.accelerator.is_main_process) as progress:
             bar = progress.add_task("training", total=self.total_steps, completed=start, speed=0.0, losses="")
             for batch in self._batches(range(start, self.total_steps)):
@@ -83,8 +89,9 @@ class Trainer:
                 if self.step % self.options.log_every == 0:
                     values = self._log(losses, writer)
                     progress.update(bar, losses=" ".join(f"{name} {value:.3f}" for name, value in values.items()))
-                if writer and self.step % self.options.sample_every == 0:
-                    writer.add_image("input, synthesised, real", self._sample(batch), self.step, dataformats="HWC")
+                    lines.tell(progress.tasks[bar], self._epoch)
+                if writer and (self.step % self.options.sample_every == 0 or self.step == self.per_epoch):
+                    self._keep_sample(batch, writer)
                 if self.step % self.options.save_every == 0 or self.step == self.total_steps:
                     self._require_finite(losses)
                     self._save()
@@ -133,7 +140,9 @@ class Trainer:
             for name, value in values.items():
                 writer.add_scalar(name, value, self.step)
             with (self.folder / LOG_FILE).open("a") as stream:
-                stream.write(json.dumps({"step": self.step, **values}) + "\n")
+                lr = self.options.lr_at(self.step - 1, self.per_epoch)
+                row = {"step": self.step, "epoch": self._epoch, "time": time.time(), "lr": lr}
+                stream.write(json.dumps(row | values) + "\n")
         return values
 
     def _require_finite(self, losses: Mapping[str, Tensor]) -> dict[str, float]:
@@ -155,10 +164,18 @@ class Trainer:
             "instead of fp16"
         )
 
-    def _sample(self, batch: Mapping[str, Tensor]) -> Any:
+    @property
+    def _epoch(self) -> int:
+        """Of the step that was taken last, from 1 on."""
+        return -(-self.step // self.per_epoch)
+
+    def _keep_sample(self, batch: Mapping[str, Tensor], writer: SummaryWriter) -> None:
         device = self.accelerator.device
         with self.average.applied():
-            return self.system.sample({key: value.to(device) for key, value in batch.items()})
+            picture = self.system.sample({key: value.to(device) for key, value in batch.items()})
+        writer.add_image("input, synthesised, real", picture, self.step, dataformats="HWC")
+        with atomic_path(self.folder / SAMPLES / f"{self.step:07d}.png") as temporary:
+            Image.fromarray(picture).save(temporary, format="PNG")
 
     def _save(self) -> None:
         if not self.accelerator.is_main_process:

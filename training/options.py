@@ -39,7 +39,7 @@ class LoopOptions:
     workers: int = option(2, "processes that load data; 0 loads in the training process")
     save_every: int = option(500, "steps between checkpoints")
     log_every: int = option(10, "steps between logged losses")
-    sample_every: int = option(500, "steps between sample images in TensorBoard")
+    sample_every: int = option(500, "steps between sample pictures; the first comes with the first epoch's end")
 
     def __post_init__(self) -> None:
         for name in ("batch_size", "save_every", "log_every", "sample_every"):

@@ -48,7 +48,9 @@ def train(folder: Path, preset: str = "smoke", family: str = "pix2pixhd", **give
 
 
 def losses(folder: Path) -> list[dict[str, float]]:
-    return [json.loads(line) for line in (folder / LOG_FILE).read_text().splitlines()]
+    """What was logged, but for the time, which no two runs share."""
+    rows = [json.loads(line) for line in (folder / LOG_FILE).read_text().splitlines()]
+    return [{name: value for name, value in row.items() if name != "time"} for row in rows]
 
 
 def command(*words: str | Path) -> subprocess.CompletedProcess[str]:

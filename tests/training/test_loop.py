@@ -1,6 +1,5 @@
 """The loop: resumption, stages, several processes, mixed precision, and what stops a run."""
 
-import csv
 import json
 import subprocess
 import sys
@@ -347,22 +346,6 @@ def test_evaluate(finished, data, tmp_path):
     assert fake.std() > 1
     sampled = command("evaluate", finished / CHECKPOINT_FILE, "--data", data, "--split", "train", "--styles", "sampled")
     assert sampled.returncode == 0, sampled.stderr
-
-
-def test_evaluate_writes_values(data, finished, tmp_path):
-    given = ("evaluate", finished / CHECKPOINT_FILE, "--data", data, "--split", "train")
-    files = ("--json", tmp_path / "r.json", "--csv", tmp_path / "r.csv")
-    result = command(*given, *files, "--limit", 2, "--threads", torch.get_num_threads())
-    assert result.returncode == 0, result.stderr
-    report = json.loads((tmp_path / "r.json").read_text())
-    assert list(report["items"]) == ["scene_000000", "scene_000001"]
-    with (tmp_path / "r.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    assert [row["image"] for row in rows] == [*report["items"], "generated", "real"]
-    for row, values in zip(rows, [*report["items"].values(), report["generated"], report["real"]], strict=True):
-        assert {key: float(value) for key, value in row.items() if key != "image" and value} == values
-    assert report["generated"]["psnr"] == np.mean([values["psnr"] for values in report["items"].values()])
-    assert command(*given, "--limit", 0).returncode == 2
 
 
 @needs_data
