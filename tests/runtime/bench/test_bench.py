@@ -41,7 +41,7 @@ def test_two_engines_in_turns(tmp_path):
     result = run(first, "--against", second, "--runs", 4, "--warmup", 1, "--json", report_file, "--threads", 1)
     assert result.exit_code == 0, result.output
     assert f"as fast as {second.name} (turn by turn" in " ".join(result.output.split())
-    assert "largest difference 0 grey levels" in result.output
+    assert "largest difference 0 grey levels" in " ".join(result.output.split())
     (report,) = json.loads(report_file.read_text())["reports"]
     assert [engine["kind"] for engine in report["engines"]] == ["synthesizer", "baseline"]
     for engine in report["engines"]:

@@ -267,6 +267,6 @@ def test_info_and_bench_know_the_engine(workplace):
     line = ["bench", str(workplace / "e.onnx"), "--runs", "2", "--warmup", "1", "--json", str(report)]
     bench = CliRunner().invoke(__main__.app, line)
     assert bench.exit_code == 0, bench.output
-    (measured,) = json.loads(report.read_text())["engines"]
+    (measured,) = json.loads(report.read_text())["reports"][0]["engines"]
     assert measured["kind"] == "sketch"
     assert len(measured["times_ms"]) == 2

@@ -210,7 +210,7 @@ def test_bench(workplace, image):
     common = ("--runs", 1, "--warmup", 1, "--json", report)
     result = run("bench", workplace / "e.onnx", "--against", baseline, *options, *common)
     assert result.exit_code == 0, result.output
-    engines = json.loads(report.read_text("utf-8"))["engines"]
+    engines = json.loads(report.read_text("utf-8"))["reports"][0]["engines"]
     assert [engine["kind"] for engine in engines] == ["inpainter", "baseline"]
     assert run("bench", workplace / "style.onnx", *common).exit_code == 0
     wrong = run("bench", tiny_translators.translator(workplace / "t.onnx"), "--against", workplace / "e.onnx", *common)

@@ -52,7 +52,7 @@ def test_commands_take_names(own):
     assert str(ASSETS / "faces.onnx") in run("info", "faces").stdout.replace("\n", "")
     result = run("bench", "day2night", "--against", "day2night", "--runs", 1, "--warmup", 1, "--json", "report.json")
     assert result.exit_code == 0, result.stderr
-    report = json.loads((own / "report.json").read_text("utf-8"))
+    (report,) = json.loads((own / "report.json").read_text("utf-8"))["reports"]
     assert [engine["path"] for engine in report["engines"]] == [str(own / "engines" / "day2night.onnx")] * 2
 
 
