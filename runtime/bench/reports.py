@@ -29,14 +29,16 @@ def write_csv(reports: Reports, path: Path) -> None:
                 writer.writerow(engine | row | {name: ratio.get(key, "") for key, name in names.items()})
 
 
-def write_plot(reports: Reports, path: Path) -> None:
-    """PNG: latency against size, a line an engine, from p50 up to p90.
-
-    Raises:
-        MissingExtraError: matplotlib is not installed.
-    """
+def require_plots() -> None:
+    """Raise MissingExtraError where matplotlib is not installed: before anything is measured."""
     with extra_needed("bench --plot", "bench"):
-        from matplotlib.figure import Figure
+        import matplotlib  # noqa: F401
+
+
+def write_plot(reports: Reports, path: Path) -> None:
+    """PNG: latency against size, a line an engine, from p50 up to p90. Needs matplotlib."""
+    from matplotlib.figure import Figure
+
     reports = sorted(reports, key=lambda report: report["size"][0] * report["size"][1])
     places = range(len(reports))
     figure = Figure(figsize=(8, 4.5), layout="constrained")

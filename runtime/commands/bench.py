@@ -12,7 +12,7 @@ import typer
 from runtime.bench.inputs import BenchInput, demo_input, generated_input, input_from_files, input_from_image
 from runtime.bench.layers import profile
 from runtime.bench.measure import measure
-from runtime.bench.reports import write_csv, write_plot
+from runtime.bench.reports import require_plots, write_csv, write_plot
 from runtime.bench.runners import bench_spec
 from runtime.commands import ASSETS
 from runtime.commands.console import err, note, out, progress_bar
@@ -76,6 +76,8 @@ def bench(
     for option, target in writers.items():
         if target:
             refuse_overwriting("engine", paths, [target], option)
+    if plot_file:
+        require_plots()
     sizes: list[tuple[int, int] | None] = [_size(text, paths, specs) for text in size or ()] or [None]
     scenes = [_input(specs, labels, instances, image, random, one) for one in sizes]
     if layers:
