@@ -13,8 +13,8 @@ def _found(engine: Path | None) -> Path | None:
     return None if engine is None else engine_path(engine)
 
 
-def _all_found(engines: list[Path] | None) -> list[Path] | None:
-    return None if engines is None else [engine_path(engine) for engine in engines]
+def _all_found(engines: list[Path] | None) -> list[Path]:
+    return [engine_path(engine) for engine in engines or ()]
 
 
 Engine = Annotated[

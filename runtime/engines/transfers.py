@@ -1,5 +1,6 @@
 """Copies between arrays of the host and tensors of a device, for sessions whose tensors have fixed addresses."""
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
@@ -88,7 +89,7 @@ class StreamTransfer:
         """See `Transfer.upload`. What an earlier one queued must be done: see `wait`, `download`."""
         staging, offset = self._staged("up", targets), 0
         for name, target in targets.items():
-            array, nbytes = arrays[name], int(target.tensor_size_in_bytes())
+            array, nbytes = arrays[name], _nbytes(target)
             np.copyto(staging.view(offset, array.shape, array.dtype), array)
             self._cuda.copy(target.data_ptr(), staging.address + offset, nbytes, "HostToDevice", self.stream)
             offset += aligned(nbytes)
@@ -97,7 +98,7 @@ class StreamTransfer:
         """See `Transfer.download`."""
         staging, offset, views = self._staged("down", values), 0, {}
         for name, value in values.items():
-            nbytes = int(value.tensor_size_in_bytes())
+            nbytes = _nbytes(value)
             self._cuda.copy(staging.address + offset, value.data_ptr(), nbytes, "DeviceToHost", self.stream)
             views[name] = staging.view(offset, tuple(value.shape()), dtype_of(value))
             offset += aligned(nbytes)
@@ -107,7 +108,7 @@ class StreamTransfer:
     def move(self, pairs: Iterable[tuple[Any, Any]]) -> None:
         """See `Transfer.move`."""
         for target, source in pairs:
-            nbytes = int(source.tensor_size_in_bytes())
+            nbytes = _nbytes(source)
             self._cuda.copy(target.data_ptr(), source.data_ptr(), nbytes, "DeviceToDevice", self.stream)
 
     def wait(self) -> None:
@@ -125,7 +126,7 @@ class StreamTransfer:
 
     def _staged(self, direction: str, values: Values) -> HostBuffer:
         """Pinned memory with room for all of them. One that is too small is given up once nothing uses it."""
-        nbytes = sum(aligned(int(value.tensor_size_in_bytes())) for value in values.values())
+        nbytes = sum(aligned(_nbytes(value)) for value in values.values())
         staging = self._staging.get(direction)
         if staging is None or staging.nbytes < nbytes:
             if staging:
@@ -147,3 +148,8 @@ _DTYPES: dict[str, np.dtype[Any]] = {
 def dtype_of(value: Any) -> np.dtype[Any]:
     """Of an OrtValue."""
     return _DTYPES[value.data_type()]
+
+
+def _nbytes(value: Any) -> int:
+    """Of an OrtValue; its own method for it came with a later onnxruntime than the oldest that runs here."""
+    return int(math.prod(value.shape())) * np.dtype(dtype_of(value)).itemsize

@@ -5,6 +5,7 @@ a graph in a thread executes it three times; a run waits for the stream unless i
 between threads at once gets garbage, which is a violation here. The real session on the CPU does the arithmetic.
 """
 
+import math
 import threading
 import weakref
 from contextlib import contextmanager
@@ -45,9 +46,6 @@ class OrtValue:
         assert device_type == "cuda"
         return cls(shape, element_type)
 
-    def tensor_size_in_bytes(self):
-        return int(np.prod(self._shape, dtype=np.int64)) * self._dtype.itemsize
-
     def shape(self):
         return list(self._shape)
 
@@ -57,8 +55,8 @@ class OrtValue:
     def data_ptr(self):
         return self._address
 
-    def update_inplace(self, data):
-        source = data._view() if isinstance(data, OrtValue) else data
+    def update_inplace(self, np_arr, /):
+        source = np_arr._view() if isinstance(np_arr, OrtValue) else np_arr
         assert source.shape == self._shape
         assert source.dtype == self._dtype
         self._view()[...] = source
@@ -67,7 +65,7 @@ class OrtValue:
         return self._view().copy()
 
     def _view(self):
-        memory = worlds.current().bytes_at(self._address, self.tensor_size_in_bytes(), "device")
+        memory = worlds.current().bytes_at(self._address, math.prod(self._shape) * self._dtype.itemsize, "device")
         return memory.view(self._dtype).reshape(self._shape)
 
 
