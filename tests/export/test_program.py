@@ -29,7 +29,7 @@ VARIANTS += [(variant, None) for variant, a in TRANSLATORS.items() if a.norm != 
 VARIANTS += [(variant, mode) for variant, a in TRANSLATORS.items() if a.norm == "batch" for mode in MODES]
 
 
-@pytest.mark.parametrize("dynamic", [False, True])
+@pytest.mark.parametrize("dynamic", [pytest.param(False, marks=pytest.mark.nightly), True])
 @pytest.mark.parametrize(("variant", "mode"), VARIANTS)
 def test_program_gives_what_the_checkpoint_gives(
     variant: str, mode: str | None, dynamic: bool, tiny_engines: Tiny

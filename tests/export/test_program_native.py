@@ -35,7 +35,7 @@ def run_native(path: Path, inputs: Arrays) -> Arrays:
 
 
 # Backwards, so that a process beside this one, which begins at the other end, makes half of the engines.
-@pytest.mark.parametrize("dynamic", [True, False])
+@pytest.mark.parametrize("dynamic", [True, pytest.param(False, marks=pytest.mark.nightly)])
 @pytest.mark.parametrize(("variant", "mode"), VARIANTS[::-1])
 def test_native_engine_equals_checkpoint(variant: str, mode: str | None, dynamic: bool, tiny_engines: Tiny) -> None:
     checkpoint = in_mode(variant, mode)
