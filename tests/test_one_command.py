@@ -108,7 +108,9 @@ def beside(folder: Path, name: str, *arguments: str) -> subprocess.CompletedProc
     (folder / name / "__init__.py").touch()
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join((str(folder), str(ROOT)))}
     line = [sys.executable, "-P", "-c", AS_MODULE, *arguments]
-    return subprocess.run(line, cwd=folder, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(
+        line, cwd=folder, env=environment, capture_output=True, text=True, errors="replace", timeout=60, check=False
+    )
 
 
 @pytest.mark.parametrize("package", ["training", "export"])

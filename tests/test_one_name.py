@@ -142,6 +142,7 @@ def test_an_installation_has_the_name(kind, tmp_path):
     (tmp_path / "work" / "runtime" / "__init__.py").touch()
     expected = source if kind == "editable" else target
     line = [sys.executable, "-P", "-c", INSTALLED, str(target), str(expected.resolve())]
-    result = subprocess.run(line, env=clean, cwd=tmp_path / "work", capture_output=True, text=True, timeout=120)
+    work = tmp_path / "work"
+    result = subprocess.run(line, env=clean, cwd=work, capture_output=True, text=True, errors="replace", timeout=120)
     assert result.returncode == 0, result.stderr
     assert "edges2photo" in result.stdout

