@@ -44,8 +44,6 @@ def _options(
 ) -> None:
     """Image-to-image GANs of the pix2pix family: run engines, make them, train.
 
-    Example: pix2rt demo -o out
-
     Example: pix2rt translate edges2photo drawing.png -o photo.png
     """
     with silent_interrupts():

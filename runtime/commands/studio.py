@@ -42,12 +42,13 @@ def studio(
     try:
         from runtime.server.inference import Workers
         from runtime.server.serve import listen, serve
+        from runtime.studio.page import KINDS
         from runtime.studio.page import studio as application
     except ModuleNotFoundError as error:
         raise DeviceError(f'the studio needs {error.name}: pip install "pix2rt[studio]"') from error
     paths = [require_file(engine_path(engine), "engine") for engine in engines or map(Path, _SHIPPED)]
     with err.status("load the engines"):
-        workers = Workers.open(paths, device, backend, threads)
+        workers = Workers.open(paths, device, backend, threads, kinds=KINDS)
     token = None if host in _LOOPBACK else secrets.token_urlsafe(24)
     guard = {"token": token, "max_upload": max_upload * 2**20} | ({"hosts": None} if token else {})
     opened = listen(host, port)

@@ -1,7 +1,5 @@
 """Label maps in, photos out."""
 
-import json
-import re
 from pathlib import Path
 from typing import Annotated
 
@@ -12,14 +10,14 @@ from numpy.typing import NDArray
 from runtime.commands.lazy import REST
 from runtime.commands.options import Backend, Device, Encoder, Engine, SkipExisting, StopAtFirst, Threads
 from runtime.commands.results import ImageRun, Result
-from runtime.errors import InputError, StyleError
+from runtime.errors import InputError
 from runtime.files import open_input, require_readable
 from runtime.media.decoding import Notify
 from runtime.media.images import read_inst_map, read_label_map, read_photo
 from runtime.media.input_files import find_label_maps, match_instances, output_paths, refuse_overwriting
 from runtime.runners.checks import check_integer_maps, check_label_ids
 from runtime.runners.style_encoder import StyleEncoder
-from runtime.runners.styles import Styles
+from runtime.runners.styles import Styles, styles_from_json
 from runtime.runners.synthesizer import Synthesizer
 
 
@@ -111,7 +109,7 @@ def _read_ids(path: Path, synthesizer: Synthesizer, unknown: int | None, notify:
 
 
 def _styles_option(text: str | None) -> Styles | None:
-    """--styles: JSON, or the name of a JSON file; keys of digits are ids."""
+    """--styles: JSON, or the name of a JSON file."""
     if text is None:
         return None
     source = "--styles"
@@ -119,10 +117,4 @@ def _styles_option(text: str | None) -> Styles | None:
         source = f"--styles {text}"
         with open_input(require_readable(text, "styles file")) as stream:
             text = stream.read().decode("utf-8", errors="replace")
-    try:
-        document = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise StyleError(f'{source} is not JSON ({error}); write it like {{"car": 2, "26001": 0}}') from error
-    if not isinstance(document, dict):
-        raise StyleError(f'{source} is no JSON object; write it like {{"car": 2, "26001": 0}}')
-    return {int(key) if re.fullmatch(r"[0-9]{1,10}", key) else key: value for key, value in document.items()}
+    return styles_from_json(text, source)

@@ -35,6 +35,7 @@ VERBS = {
     "complete": _own("Make the photo that a sketch belongs to, or a photo's sketch.", "complete:complete", RUN),
     "demo": _own("Run the engines that ship on the pictures that ship.", "demo:demo", RUN),
     "studio": _own("Paint, restyle, fill and draw in the browser.", "studio:studio", RUN),
+    "serve": _own("Serve engines over HTTP: a picture in, a picture out.", "serve:serve", RUN),
     "models": _own("List the engines that have a name.", "models:models_command", ENGINES),
     "info": _own("Show what an engine is, without loading it.", "info:info", ENGINES),
     "bench": _own("Measure an engine end to end, or two in turns.", "bench:bench", ENGINES),

@@ -4,6 +4,7 @@ of a file is found here.
 
 import io
 import logging
+import math
 import re
 import struct
 import warnings
@@ -89,6 +90,11 @@ def limit_megapixels(limit: float) -> None:
     Image.MAX_IMAGE_PIXELS = round(limit * 1e6)
 
 
+def megapixels() -> float:
+    """The limit that holds now."""
+    return (Image.MAX_IMAGE_PIXELS or 0) / 1e6
+
+
 limit_megapixels(DEFAULT_MEGAPIXELS)
 logging.getLogger("PIL").addHandler(logging.NullHandler())  # what it logs of damaged files becomes an error here
 
@@ -146,15 +152,25 @@ def _named_errors(path: Path | Upload, what: str) -> Iterator[None]:
             yield
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
         pixels = int(re.findall(r"\d+", str(error))[0])
-        limit, needed = (Image.MAX_IMAGE_PIXELS or 0) / 1e6, -(-pixels // 10**6)
-        raise ImageFileError(
-            f"{what} {path} has {pixels / 1e6:g} megapixels, more than the {limit:g} that are read, so that no small "
-            f"file fills the memory; if it is honest, raise the limit: `pix2rt --max-megapixels {needed} …`, or set "
-            f"PIX2RT_MAX_MEGAPIXELS={needed}"
-        ) from error
+        raise _too_many(pixels, f"{what} {path}") from error
     except _DECODE_ERRORS as error:
         problem = "may not be read" if isinstance(error, PermissionError) else "is corrupt, empty or no image"
         raise ImageFileError(f"{what} {path} {problem} ({_without_path(error)})") from error
+
+
+def _too_many(pixels: int, which: str) -> ImageFileError:
+    needed = -(-pixels // 10**6)
+    return ImageFileError(
+        f"{which} has {pixels / 1e6:g} megapixels, more than the {megapixels():g} that are read, so that no small "
+        f"file fills the memory; if it is honest, raise the limit: `pix2rt --max-megapixels {needed} …`, or set "
+        f"PIX2RT_MAX_MEGAPIXELS={needed}"
+    )
+
+
+def require_megapixels(shape: tuple[int, ...], which: str) -> None:
+    """Refuse an array [H, W] of more pixels than pictures may have; raises ImageFileError."""
+    if math.prod(shape) > (Image.MAX_IMAGE_PIXELS or 0):
+        raise _too_many(math.prod(shape), which)
 
 
 def _without_path(error: Exception) -> str:

@@ -7,7 +7,7 @@ import numpy as np
 
 from runtime.engines.recipe import LABELS, Recipe
 from runtime.errors import ImageFileError, InputError
-from runtime.media.decoding import Notify
+from runtime.media.decoding import Notify, PictureFile
 from runtime.media.images import ImageFile, read_image, read_label_map
 from runtime.media.input_files import ARRAY_SUFFIX
 from runtime.runners.derivation import derive_input, is_raw
@@ -16,7 +16,7 @@ _RGB = 3
 
 
 def read_input(
-    path: Path, recipe: Recipe | None, input_nc: int, derive: bool | None, number: int, notify: Notify
+    path: PictureFile, recipe: Recipe | None, input_nc: int, derive: bool | None, number: int, notify: Notify
 ) -> ImageFile:
     """Read an input, or make it.
 
@@ -34,7 +34,7 @@ def read_input(
         InputError: `derive` is None, and it is not plain which of the two the picture is.
         MissingExtraError: OpenCV is not installed, and lines are to be drawn.
     """
-    is_array = path.suffix.lower() == ARRAY_SUFFIX
+    is_array = isinstance(path, Path) and path.suffix.lower() == ARRAY_SUFFIX
     if recipe is None or derive is False or (is_array and derive is None):
         return read_image(path, input_nc, notify)
     if recipe.derive == LABELS:
@@ -54,7 +54,7 @@ def read_input(
     return replace(photo, pixels=derive_input(recipe, photo.pixels, number), profile=None)
 
 
-def _of_labels(path: Path, recipe: Recipe, derive: bool | None, notify: Notify) -> ImageFile:
+def _of_labels(path: PictureFile, recipe: Recipe, derive: bool | None, notify: Notify) -> ImageFile:
     assert recipe.labels
     try:
         ids = read_label_map(path, recipe.labels, lambda sentence: None)

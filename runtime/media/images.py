@@ -1,10 +1,11 @@
 """Image files in and out: label maps, instance maps, pictures, arrays, results."""
 
 import io
+import math
 import tokenize
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,7 @@ from runtime.media.input_files import ARRAY_SUFFIX
 PICTURE_CHANNELS = (1, 3)
 
 _RGB, _RGBA = 3, 4
+_FAST, _SMALL = 1, 3  # compression of a PNG, for somebody who waits and for a file
 _OPAQUE = 255
 _HIGHEST_16_BIT = 65535
 _NARROW_BITS = (8, 10, 12)  # what cameras and microscopes store in 16
@@ -223,6 +225,28 @@ def _read_array(path: Path) -> NDArray[np.uint8]:
     return np.array(array)
 
 
+def read_npy(upload: Upload) -> NDArray[Any] | None:
+    """An array that came as a .npy file, as it is; None where the bytes are something else.
+
+    Raises:
+        ImageFileError: the file is damaged, holds objects, or has not as many values as its header says.
+    """
+    stream = io.BytesIO(upload.content)
+    if not upload.content.startswith(np.lib.format.MAGIC_PREFIX):
+        return None
+    try:
+        version = np.lib.format.read_magic(stream)
+        read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, is_fortran, dtype = read_header(stream)
+        # Compared before any memory is taken.
+        if dtype.hasobject or math.prod(shape) * dtype.itemsize != len(upload.content) - stream.tell():
+            raise ValueError(f"its header says {dtype} {list(shape)}")
+        array = np.frombuffer(upload.content, dtype, offset=stream.tell())
+        return array.reshape(shape, order="F" if is_fortran else "C")
+    except _ARRAY_ERRORS as error:
+        raise ImageFileError(f"array {upload} is corrupt, or no .npy file of numbers ({error})") from error
+
+
 def png_bytes(image: NDArray[np.integer[Any]]) -> bytes:
     """uint8 [H, W, 3] or integers [H, W] of up to 16 bits as a PNG.
 
@@ -236,7 +260,14 @@ def png_bytes(image: NDArray[np.integer[Any]]) -> bytes:
             )
         image = image.astype(np.uint16)
     stream = io.BytesIO()
-    Image.fromarray(image).save(stream, format="PNG", compress_level=1)
+    Image.fromarray(image).save(stream, format="PNG", compress_level=_FAST)
+    return stream.getvalue()
+
+
+def encode_image(image: NDArray[np.uint8], format: str) -> bytes:
+    """uint8 [H, W, C] as the bytes of a file: of "png" or "jpeg" with one or three channels, or "npy"."""
+    stream = io.BytesIO()
+    _encode(stream, image, format, None, _FAST)
     return stream.getvalue()
 
 
@@ -252,12 +283,19 @@ def write_image(path: str | Path, image: NDArray[np.uint8], profile: bytes | Non
         OutputError: the folder cannot be made or written, or `path` is a directory.
     """
     suffix = Path(path).suffix.lower()
+    is_array = suffix == ARRAY_SUFFIX or image.shape[2] not in PICTURE_CHANNELS
     with atomic_path(path) as temporary, temporary.open("wb") as stream:
-        if suffix == ARRAY_SUFFIX or image.shape[2] not in PICTURE_CHANNELS:
-            np.save(stream, image, allow_pickle=False)
-            return
-        picture = Image.fromarray(image[..., 0] if image.shape[2] == 1 else image)
-        if suffix in (".jpg", ".jpeg"):
-            picture.save(stream, format="JPEG", quality=95, icc_profile=profile)
-        else:
-            picture.save(stream, format="PNG", compress_level=3, icc_profile=profile)
+        _encode(stream, image, "npy" if is_array else "jpeg" if suffix in (".jpg", ".jpeg") else "png", profile, _SMALL)
+
+
+def _encode(
+    stream: BinaryIO, image: NDArray[np.uint8], format: str, profile: bytes | None, compress_level: int
+) -> None:
+    if format == "npy":
+        np.save(stream, image, allow_pickle=False)
+        return
+    picture = Image.fromarray(image[..., 0] if image.shape[2] == 1 else image)
+    if format == "jpeg":
+        picture.save(stream, format="JPEG", quality=95, icc_profile=profile)
+    else:
+        picture.save(stream, format="PNG", compress_level=compress_level, icc_profile=profile)

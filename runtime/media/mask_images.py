@@ -1,7 +1,5 @@
 """Files that go with an image: hole masks, weights of its pixels, hints. Pictures of any mode."""
 
-from pathlib import Path
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -48,7 +46,7 @@ def read_hole_mask(path: PictureFile, notify: Notify, *, is_inverted: bool = Fal
     return missing
 
 
-def read_weights(path: Path) -> NDArray[np.uint8]:
+def read_weights(path: PictureFile) -> NDArray[np.uint8]:
     """Read how much each pixel of a drawing counts, uint8 [H, W]: 0 = black, not at all; colours by their lightest.
 
     Raises:

@@ -1,5 +1,7 @@
 """Chooses the style of each instance: the feature vector that the network paints it with (pix2pixHD section 3.4)."""
 
+import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from numbers import Real
@@ -16,6 +18,21 @@ Style = int | ArrayLike
 Styles = Mapping[int, Style] | Mapping[str, Style] | Mapping[int | str, Style]
 
 _SHOWN = 20
+
+
+def styles_from_json(text: str, source: str) -> Styles:
+    """`styles=` of `Synthesizer.run` from a JSON object; keys of digits are ids.
+
+    Raises:
+        StyleError: it is no JSON object; names `source`.
+    """
+    try:
+        document = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise StyleError(f'{source} is not JSON ({error}); write it like {{"car": 2, "26001": 0}}') from error
+    if not isinstance(document, dict):
+        raise StyleError(f'{source} is no JSON object; write it like {{"car": 2, "26001": 0}}')
+    return {int(key) if re.fullmatch(r"[0-9]{1,10}", key) else key: value for key, value in document.items()}
 
 
 @dataclass(frozen=True)

@@ -1,21 +1,27 @@
 """Who may talk to the server, and how much: host names, origins, the token, and the size of what comes in."""
 
+import asyncio
+import contextlib
 import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from http.cookies import CookieError, SimpleCookie
 from urllib.parse import parse_qs
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from runtime.errors import InputError
+from runtime.server.problems import TooLargeError, TooSlowError, problem
 
 COOKIE = "pix2rt_token"
 MAX_UPLOAD = 64 * 2**20  # bytes of one request
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 _MOST_DIGITS = 20  # of a length: Python refuses to read thousands
+_NO_TOKEN = (
+    "the token is missing or wrong; open the address that the server printed, or send `Authorization: Bearer TOKEN`"
+)
 _REFUSED = 1008  # of a WebSocket: policy violation
 _HEADERS = {
     # Nothing is loaded from, and nothing is sent to, any other host.
@@ -28,8 +34,8 @@ _HEADERS = {
 }
 
 
-class TooLargeError(InputError):
-    """A request is larger than the server takes."""
+class _StalledError(Exception):
+    """A client does not read its answer: its connection ends."""
 
 
 @dataclass(frozen=True)
@@ -40,14 +46,19 @@ class Guard:
         app: what it guards.
         hosts: host names that a request may be addressed to: any other is a foreign name that was made to point here
             (DNS rebinding). None for any, with a token.
-        token: what a request must know, as its cookie or as `?token=`; None where only this machine can connect.
+        token: what a request must know, as its cookie, as `?token=` or as `Authorization: Bearer`; None where only this
+            machine can connect.
         max_upload: bytes of one request.
+        open_paths: what needs no token: whether the server lives.
+        seconds: that an upload may take, and again a part of the answer to be taken; None for any time.
     """
 
     app: ASGIApp
     hosts: tuple[str, ...] | None = LOOPBACK
     token: str | None = None
     max_upload: int = MAX_UPLOAD
+    open_paths: tuple[str, ...] = ()
+    seconds: float | None = None
 
     def __post_init__(self) -> None:
         if self.hosts is None and not self.token:
@@ -59,12 +70,15 @@ class Guard:
             return
         refusal = self._refusal(scope)
         if refusal is None:
-            await self.app(scope, self._counted(receive), self._sealed(scope, send))
+            with contextlib.suppress(_StalledError):
+                await self.app(scope, self._counted(receive), self._sealed(scope, send))
         elif scope["type"] == "websocket":
             await receive()
             await send({"type": "websocket.close", "code": _REFUSED, "reason": refusal[1]})
         else:
-            await JSONResponse({"error": refusal[1]}, status_code=refusal[0])(scope, receive, send)
+            status, reason = refusal
+            headers = {"www-authenticate": "Bearer"} if status == HTTPStatus.UNAUTHORIZED else {}
+            await problem(status, reason, **headers)(scope, receive, send)
 
     def _refusal(self, scope: Scope) -> tuple[int, str] | None:
         """Status and reason, or None to let it through."""
@@ -76,8 +90,8 @@ class Guard:
         origin = headers.get("origin")
         if origin is not None and origin not in (f"http://{host}", f"https://{host}"):
             return 403, f"the request comes from a page of {origin}, not of this server"
-        if self.token and not self._knows_token(headers, _query_token(scope)):
-            return 401, "the token is missing or wrong; open the address that the server printed"
+        if self.token and scope["path"] not in self.open_paths and not self._knows_token(headers, _query_token(scope)):
+            return 401, _NO_TOKEN
         length = headers.get("content-length", "0")
         if not length.isdecimal() or len(length) > _MOST_DIGITS or int(length) > self.max_upload:
             return 413, _too_large(self.max_upload)
@@ -89,22 +103,33 @@ class Guard:
         except CookieError:
             cookie = None
         kept = cookie.value if cookie else ""
-        return any(hmac.compare_digest(one.encode(), (self.token or "").encode()) for one in (kept, given))
+        bearer = headers.get("authorization", "").removeprefix("Bearer ")
+        return any(hmac.compare_digest(one.encode(), (self.token or "").encode()) for one in (kept, given, bearer))
 
     def _counted(self, receive: Receive) -> Receive:
-        """Ends a request whose body is larger than its header said, or that said nothing."""
-        received = 0
+        """Ends a request whose body is larger than its header said, or that said nothing; or that is too slow."""
+        received, ends, has_more = 0, self._deadline(), True
 
         async def counted() -> Message:
-            nonlocal received
-            message = await receive()
+            nonlocal received, has_more
+            if not has_more:  # only that the client leaves is still to come, whenever it does
+                return await receive()
+            try:
+                async with asyncio.timeout_at(ends):
+                    message = await receive()
+            except TimeoutError as error:
+                raise TooSlowError(f"the upload took more than {self.seconds:g} s; send it faster, or less") from error
             if message["type"] == "http.request":
                 received += len(message.get("body", b""))
+                has_more = message.get("more_body", False)
                 if received > self.max_upload:
                     raise TooLargeError(_too_large(self.max_upload))
             return message
 
         return counted
+
+    def _deadline(self) -> float | None:
+        return None if self.seconds is None else asyncio.get_running_loop().time() + self.seconds
 
     def _sealed(self, scope: Scope, send: Send) -> Send:
         """Adds the headers that keep the page to this server, and the cookie of a token that was given."""
@@ -116,7 +141,11 @@ class Guard:
                     headers[name] = value
                 if self.token and _query_token(scope):
                     headers.append("set-cookie", f"{COOKIE}={self.token}; HttpOnly; SameSite=Strict; Path=/")
-            await send(message)
+            try:
+                async with asyncio.timeout(self.seconds):
+                    await send(message)
+            except TimeoutError as error:
+                raise _StalledError from error
 
         return sealed
 

@@ -1,91 +1,122 @@
-"""One runner per engine for all pages, in a thread of its own, so that the event loop never waits for a network."""
+"""One runner per engine for all pages and clients, called in threads that may be its own or shared by all engines."""
 
-import asyncio
-import time
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from runtime.engines.engine import engine_spec
-from runtime.errors import EngineFormatError, InputError
+from runtime.errors import EngineFormatError, InputError, Pix2rtError
 from runtime.runners.inpainter import Inpainter
 from runtime.runners.runner import Runner
 from runtime.runners.sketch_completer import SketchCompleter
 from runtime.runners.style_encoder import StyleEncoder
 from runtime.runners.synthesizer import Synthesizer
 from runtime.runners.translator import Translator
+from runtime.server.line import Line
 
-RUNNERS: Mapping[str, type[Runner]] = {one.kind: one for one in (Synthesizer, Translator, Inpainter, SketchCompleter)}
+RUNNERS: Mapping[str, type[Runner]] = {
+    one.kind: one for one in (Synthesizer, Translator, Inpainter, SketchCompleter, StyleEncoder)
+}
 Result = TypeVar("Result")
 
 
 class Worker:
-    """A runner and the one thread that calls it: calls come one after the other, as they were made.
+    """A runner and the threads that call it, in the order in which calls were made.
 
     Attributes:
-        name: of the engine, as pages see it.
+        name: of the engine, as pages and clients see it.
         path: of its file.
         runner: what runs it.
         encoder: the encoder that lies beside a synthesizer, NAME.encoder.onnx; None where there is none.
-        waiting: calls that have not ended.
-        last_ms: what the last call took.
+        line: where its calls wait; one thread of its own where none is given.
+        last_ms: what the call took that ended last; of a call just awaited, as long as nothing else is awaited.
     """
 
-    def __init__(self, name: str, path: Path, runner: Runner, encoder: StyleEncoder | None) -> None:
+    def __init__(
+        self, name: str, path: Path, runner: Runner, encoder: StyleEncoder | None, line: Line | None = None
+    ) -> None:
         self.name, self.path, self.runner, self.encoder = name, path, runner, encoder
-        self.waiting = 0
+        self.line = line or Line(name)
         self.last_ms = 0.0
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"pix2rt {name}")
+
+    @property
+    def waiting(self) -> int:
+        """Calls that have not ended."""
+        return self.line.waiting
 
     async def call(self, work: Callable[..., Result], *arguments: Any, **options: Any) -> Result:
-        """Run `work` in the thread. Where the caller is cancelled before its turn, it is not run at all."""
-        loop = asyncio.get_running_loop()
-        self.waiting += 1
-        try:
-            return await loop.run_in_executor(self._thread, lambda: self._timed(work, *arguments, **options))
-        finally:
-            self.waiting -= 1
-
-    def _timed(self, work: Callable[..., Result], *arguments: Any, **options: Any) -> Result:
-        start = time.perf_counter()
-        result = work(*arguments, **options)
-        self.last_ms = 1000 * (time.perf_counter() - start)
-        return result
+        """See `Line.run`; what it took is in `last_ms`."""
+        done = await self.line.run(work, *arguments, **options)
+        self.last_ms = 1000 * done.took
+        return done.result
 
     def close(self) -> None:
-        """Wait for the call that runs, drop those that wait, and give the engine's memory back."""
-        self._thread.shutdown(wait=True, cancel_futures=True)
+        """Wait for the calls that run, drop those that wait, and give the engine's memory back."""
+        self.line.close()
         self.runner.close()
         if self.encoder:
             self.encoder.close()
 
 
 class Workers:
-    """The engines of a server, by name."""
+    """The engines of a server, by name.
 
-    def __init__(self, workers: Sequence[Worker]) -> None:
+    Attributes:
+        failed: why engines were not loaded, by their names.
+    """
+
+    def __init__(self, workers: Sequence[Worker], failed: Mapping[str, Pix2rtError] | None = None) -> None:
         self._workers = {worker.name: worker for worker in workers}
+        self.failed = dict(failed or {})
 
     @classmethod
-    def open(cls, paths: Sequence[Path], device: str, backend: str, threads: int | None) -> Self:
-        """Load all engines; an error names the one that is broken, or of a kind without a page."""
-        specs = [(path, engine_spec(path)) for path in paths]
-        opened: list[Worker] = []
-        for path, spec in specs:
-            if spec.kind not in RUNNERS:
-                raise EngineFormatError(f"engine {path} is a {spec.kind!r} engine; the studio has pages for {_kinds()}")
-            runner = RUNNERS[spec.kind](path, device, backend=backend, threads=threads)
-            beside = path.with_suffix(".encoder.onnx")
-            has_encoder = spec.kind == Synthesizer.kind and spec.input("styles") and beside.is_file()
-            encoder = StyleEncoder(beside, device, backend=backend, threads=threads) if has_encoder else None
-            taken = {worker.name for worker in opened}
-            name = next(one for one in (path.stem, *(f"{path.stem}-{n}" for n in range(2, 1000))) if one not in taken)
-            opened.append(Worker(name, path, runner, encoder))
-        return cls(opened)
+    def open(
+        cls,
+        paths: Sequence[Path],
+        device: str,
+        backend: str,
+        threads: int | None,
+        *,
+        kinds: Collection[str] = tuple(RUNNERS),
+        line: Line | None = None,
+        keeps_going: bool = False,
+    ) -> Self:
+        """Load all engines.
 
-    def __iter__(self) -> Any:
+        Args:
+            paths: of their files.
+            device: as in `runtime.engines.engine.open_engine`.
+            backend: likewise.
+            threads: likewise.
+            kinds: of engines that the server has something for.
+            line: that all share; None for one each.
+            keeps_going: load the others where one is broken; `failed` then says why.
+
+        Raises:
+            Pix2rtError: an engine is broken, or all are; names it.
+        """
+        opened: dict[str, Worker] = {}
+        failed: dict[str, Pix2rtError] = {}
+        for path in paths:
+            taken = {*opened, *failed}
+            name = next(one for one in (path.stem, *(f"{path.stem}-{n}" for n in range(2, 1000))) if one not in taken)
+            try:
+                runner, encoder = _runners(path, device, backend, threads, kinds)
+            except Pix2rtError as error:
+                failed[name] = error
+                if not keeps_going or len(failed) == len(paths):
+                    cls(list(opened.values())).close()
+                    raise
+            else:
+                opened[name] = Worker(name, path, runner, encoder, line)
+        return cls(list(opened.values()), failed)
+
+    def __iter__(self) -> Iterator[Worker]:
         return iter(self._workers.values())
+
+    def get(self, name: str) -> Worker | None:
+        """The engine `name`, None where there is none, or it was not loaded."""
+        return self._workers.get(name)
 
     def of_kind(self, name: str, kind: type[Runner]) -> Worker:
         """The engine `name` if a runner of `kind` runs it; else raise InputError."""
@@ -101,5 +132,14 @@ class Workers:
             worker.close()
 
 
-def _kinds() -> str:
-    return ", ".join(RUNNERS)
+def _runners(
+    path: Path, device: str, backend: str, threads: int | None, kinds: Collection[str]
+) -> tuple[Runner, StyleEncoder | None]:
+    """The engine's runner, and that of the encoder beside it."""
+    spec = engine_spec(path)
+    if spec.kind not in kinds:
+        raise EngineFormatError(f"engine {path} is a {spec.kind!r} engine; what is served here is {', '.join(kinds)}")
+    runner = RUNNERS[spec.kind](path, device, backend=backend, threads=threads)
+    beside = path.with_suffix(".encoder.onnx")
+    has_encoder = spec.kind == Synthesizer.kind and spec.input("styles") and beside.is_file()
+    return runner, StyleEncoder(beside, device, backend=backend, threads=threads) if has_encoder else None

@@ -12,15 +12,20 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from runtime.runners.inpainter import Inpainter
+from runtime.runners.sketch_completer import SketchCompleter
+from runtime.runners.synthesizer import Synthesizer
 from runtime.runners.translator import Translator
-from runtime.server import handlers
+from runtime.server import api, handlers
 from runtime.server.guard import Guard
 from runtime.server.inference import Worker, Workers
+from runtime.server.meter import Meter
+from runtime.server.problems import problem
 from runtime.studio import scene, search
 from runtime.studio.session import Sessions
 from runtime.version import __version__
 
 STATIC = Path(__file__).parent / "static"
+KINDS = tuple(one.kind for one in (Synthesizer, Translator, Inpainter, SketchCompleter))  # of engines that have a page
 
 
 async def _page(_: Request) -> Response:
@@ -49,7 +54,7 @@ async def _example(request: Request) -> Response:
         request.path_params["what"]
     )
     path = worker.path.with_name(f"{worker.path.stem}_{end}") if worker and end else None
-    return FileResponse(path) if path and path.is_file() else JSONResponse({"error": "no example"}, status_code=404)
+    return FileResponse(path) if path and path.is_file() else problem(404, "there is no such example")
 
 
 def studio(workers: Workers, **guard: Any) -> Guard:
@@ -64,11 +69,12 @@ def studio(workers: Workers, **guard: Any) -> Guard:
         Route("/", _page),
         Route("/api/engines", _engines),
         Route("/api/examples/{engine}/{what}", _example),
-        *handlers.ROUTES,
+        *api.ROUTES,
         *scene.ROUTES,
         *search.ROUTES,
         Mount("/static", StaticFiles(directory=STATIC)),
     ]
-    app = Starlette(routes=routes, lifespan=lifespan)
+    app = Starlette(routes=routes, lifespan=lifespan, exception_handlers=handlers.PROBLEMS)
     app.state.workers, app.state.sessions = workers, Sessions()
+    app.state.meter, app.state.seconds = Meter(), None
     return Guard(app, **guard)

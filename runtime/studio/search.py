@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import threading
 from typing import Any
 
 from starlette.concurrency import run_in_threadpool
@@ -14,38 +13,18 @@ from runtime.errors import InputError, Pix2rtError
 from runtime.media.decoding import Upload
 from runtime.media.images import png_bytes, read_drawing
 from runtime.media.mask_images import read_hint
-from runtime.runners.search import SearchOptions, Step
+from runtime.runners.search import SearchOptions
 from runtime.runners.sketch_completer import DIRECTIONS, SketchCompleter
+from runtime.server.watch import Watch
 
 _EVERY = 5  # steps between pictures
 _MOST_STEPS, _MOST_RESTARTS, _HIGHEST_SEED = 5000, 16, 2**31 - 1
 
 
-class _Watch:
-    """What a search reports from its thread, and what stops it."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.stopped = threading.Event()
-        self.queue: asyncio.Queue[tuple[dict[str, Any], bytes | None]] = asyncio.Queue()
-        self._loop = loop
-
-    def __call__(self, step: Step) -> bool:
-        shows = step.iteration % _EVERY == 0
-        news = {
-            "type": "step",
-            "iteration": step.iteration,
-            "of": step.iterations,
-            "loss": float(step.contextual_loss.min()),
-        }
-        image = png_bytes(step.image()) if shows else None
-        self._loop.call_soon_threadsafe(self.queue.put_nowait, (news, image))
-        return self.stopped.is_set()
-
-
 async def connect(socket: WebSocket) -> None:
     """Options as text, the drawing, and where the options say so a hint; then steps go out until "stop" comes in."""
     await socket.accept()
-    watch = _Watch(asyncio.get_running_loop())
+    watch = Watch(asyncio.get_running_loop(), _EVERY)
     try:
         worker = socket.app.state.workers.of_kind(socket.path_params["engine"], SketchCompleter)
         completer = worker.runner
@@ -75,14 +54,15 @@ async def connect(socket: WebSocket) -> None:
         await socket.close()
 
 
-async def _report(socket: WebSocket, search: "asyncio.Task[Any]", watch: _Watch) -> None:
+async def _report(socket: WebSocket, search: "asyncio.Task[Any]", watch: Watch) -> None:
     while not search.done() or not watch.queue.empty():
         waits = asyncio.create_task(watch.queue.get())
         await asyncio.wait({waits, search}, return_when=asyncio.FIRST_COMPLETED)
         if not waits.done():
             waits.cancel()
             continue
-        await _send(socket, *waits.result())
+        step, image = waits.result()
+        await _send(socket, {"type": "step", **step}, image)
         if watch.stopped.is_set():
             return
 
@@ -93,7 +73,7 @@ async def _send(socket: WebSocket, news: dict[str, Any], image: bytes | None) ->
         await socket.send_bytes(image)
 
 
-async def _stop_when_told(socket: WebSocket, watch: _Watch) -> None:
+async def _stop_when_told(socket: WebSocket, watch: Watch) -> None:
     try:
         await socket.receive_text()
     except WebSocketDisconnect:

@@ -11,8 +11,7 @@ from tests.runtime.running import running_studio
 def tiny_studio(tmp_path_factory):
     folder = tmp_path_factory.mktemp("engines")
     engines = (
-        tiny_engines.synthesizer(folder / "scene.onnx", styles=True),
-        _with_encoder(folder / "free.onnx"),
+        *scene_engines(folder),
         tiny_inpainters.inpainter(folder / "holes.onnx"),
         tiny_completers.completer(folder / "faces.onnx"),
         tiny_translators.translator(folder / "lines.onnx"),
@@ -20,6 +19,11 @@ def tiny_studio(tmp_path_factory):
     with running_studio(folder, *engines, "--max-upload", "1") as studio:
         studio.folder = folder
         yield studio
+
+
+def scene_engines(folder):
+    """Of a fixed size, and of any with an encoder."""
+    return tiny_engines.synthesizer(folder / "scene.onnx", styles=True), _with_encoder(folder / "free.onnx")
 
 
 def _with_encoder(path):

@@ -52,7 +52,7 @@ def post(studio, path, **fields):
 def error_of(answer):
     status, body = answer[0], answer[-1]
     assert status >= 400, body[:100]
-    return json.loads(body)["error"]
+    return json.loads(body)["detail"]
 
 
 def png(array):

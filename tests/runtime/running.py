@@ -1,4 +1,4 @@
-"""A studio in a process of its own, as a person starts it."""
+"""A studio or a server in a process of its own, as a person starts it."""
 
 import contextlib
 import signal
@@ -16,7 +16,7 @@ class Running:
     """The process, and the address that it printed."""
 
     def __init__(self, arguments: list[str], errors: Path) -> None:
-        command = [sys.executable, "-m", "runtime", "studio", "--no-browser", *arguments]
+        command = [sys.executable, "-m", "runtime", *arguments]
         self.errors = errors
         with errors.open("wb") as stream:
             self.process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=stream, text=True)
@@ -36,13 +36,18 @@ class Running:
 
 
 @contextlib.contextmanager
-def running_studio(folder: Path, *arguments: str | Path) -> Iterator[Running]:
-    """Started on any free port unless the arguments name one; killed at the end if it runs still."""
+def running(folder: Path, *arguments: str | Path) -> Iterator[Running]:
+    """A verb and its arguments, on any free port unless they name one; killed at the end if it runs still."""
     given = [str(argument) for argument in arguments]
-    studio = Running(given if "--port" in given else [*given, "--port", "0"], folder / "errors.txt")
+    server = Running(given if "--port" in given else [*given, "--port", "0"], folder / "errors.txt")
     try:
-        yield studio
+        yield server
     finally:
-        studio.process.kill()
-        studio.process.wait()
-        assert "Traceback" not in studio.errors.read_text()
+        server.process.kill()
+        server.process.wait()
+        assert "Traceback" not in server.errors.read_text(), server.errors.read_text()
+
+
+def running_studio(folder: Path, *arguments: str | Path) -> "contextlib.AbstractContextManager[Running]":
+    """`pix2rt studio`."""
+    return running(folder, "studio", "--no-browser", *arguments)

@@ -1,7 +1,7 @@
 // The holes page: a mask is painted on a photo, and the hole filled.
 
 import { Place, View, layer, ring, trace } from "./view.js";
-import { canvasOf, checked, choose, download, keep, kept, pngOf, send } from "./server.js";
+import { canvasOf, checked, choose, download, engineMs, keep, kept, pngOf, send } from "./server.js";
 import { Paper, slider, toolbox } from "./tools.js";
 import { say } from "./app.js";
 
@@ -162,11 +162,11 @@ export class HolesPage {
     button.textContent = "Filling …";
     try {
       const fields = { image: this.photoFile, mask: await this.maskFile(), dilate: this.dilate.value, feather: this.feather.value, strategy: this.strategy.value };
-      const answer = await send(`api/inpaint/${encodeURIComponent(this.engine)}`, fields, this.request.signal);
+      const answer = await send(`v1/${encodeURIComponent(this.engine)}/inpaint`, fields, this.request.signal);
       this.resultFile = await answer.blob();
       this.result = await canvasOf(this.resultFile);
       this.compare.value = 100;
-      this.root.querySelector("#holes-timing").textContent = `engine ${answer.headers.get("x-pix2rt-ms")} ms · to picture ${Math.round(performance.now() - start)} ms`;
+      this.root.querySelector("#holes-timing").textContent = `engine ${engineMs(answer)} ms · to picture ${Math.round(performance.now() - start)} ms`;
       this.filled = (this.filled || 0) + 1;
       this.keepSoon();
     } finally { button.textContent = "Fill the hole"; }

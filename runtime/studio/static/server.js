@@ -12,8 +12,12 @@ export async function send(path, fields, signal) {
 export async function checked(response) {
   if (response.ok) return response;
   let message = `the server answered ${response.status}`;
-  try { message = (await response.json()).error || message; } catch { /* it said no more */ }
+  try { message = (await response.json()).detail || message; } catch { /* it said no more */ }
   throw new Error(message);
+}
+
+export function engineMs(response) {
+  return Math.round(/run;dur=([\d.]+)/.exec(response.headers.get("server-timing") ?? "")?.[1] ?? 0);
 }
 
 export function socket(path) {

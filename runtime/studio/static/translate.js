@@ -1,7 +1,7 @@
 // The translate page: a drawing, and beside it what the engine makes of it while it is drawn.
 
 import { Place, View } from "./view.js";
-import { canvasOf, checked, choose, download, keep, kept, send } from "./server.js";
+import { canvasOf, checked, choose, download, engineMs, keep, kept, send } from "./server.js";
 import { slider, toolbox } from "./tools.js";
 import { attempt } from "./app.js";
 import { Sheet } from "./drawing.js";
@@ -58,11 +58,11 @@ export class TranslatePage {
       while (this.isStale) {
         this.isStale = false;
         const start = performance.now();
-        const answer = await send(`api/translate/${encodeURIComponent(this.facts.name)}`, { image: await this.sheet.png(), seed: this.noise.value });
+        const answer = await send(`v1/${encodeURIComponent(this.facts.name)}/translate`, { image: await this.sheet.png(), derive: false, seed: this.facts.isStochastic ? this.noise.value : null });
         this.file = await answer.blob();
         this.result = await canvasOf(this.file);
         this.resultView.size = [this.result.width, this.result.height];
-        this.root.querySelector("#translate-timing").textContent = `engine ${answer.headers.get("x-pix2rt-ms")} ms · to picture ${Math.round(performance.now() - start)} ms`;
+        this.root.querySelector("#translate-timing").textContent = `engine ${engineMs(answer)} ms · to picture ${Math.round(performance.now() - start)} ms`;
         this.place.redraw();
       }
     }).finally(() => { this.busy = null; this.translated = (this.translated || 0) + 1; });

@@ -8,7 +8,8 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
 from runtime.errors import DeviceError, InputError
-from runtime.server.guard import Guard, TooLargeError
+from runtime.server.guard import Guard
+from runtime.server.problems import TooLargeError
 from runtime.server.serve import listen
 from tests.runtime import tiny_translators
 from tests.runtime.requests import error_of, get, request
@@ -60,13 +61,13 @@ def test_a_foreign_page_gets_no_websocket(tiny_studio):
 
 def test_uploads_end_at_their_limit(tiny_studio):
     large = b"x" * (2**20 + 1)
-    status, _, body = request(tiny_studio, "POST", "/api/translate/lines", large)
+    status, _, body = request(tiny_studio, "POST", "/v1/lines/translate", large)
     assert status == 413
     assert "larger than 1 MiB" in error_of((status, body))
     kind = {"content-type": "multipart/form-data; boundary=b", "transfer-encoding": "chunked"}
     head = b'--b\r\nContent-Disposition: form-data; name="image"; filename="a"\r\n\r\n'
     parts = iter([head, *[b"x" * 2**16] * 20])
-    status, _, body = request(tiny_studio, "POST", "/api/translate/lines", parts, kind, chunked=True)
+    status, _, body = request(tiny_studio, "POST", "/v1/lines/translate", parts, kind, chunked=True)
     assert status == 413, "also where no header says how much comes"
     assert get(tiny_studio, "/api/engines", **{"content-length": "-1"})[0] in (400, 413)
 
@@ -80,7 +81,7 @@ def test_the_limit_itself_is_let_through(sizes):
     parts = iter(sizes)
 
     async def receive():
-        return {"type": "http.request", "body": bytes(next(parts))}
+        return {"type": "http.request", "body": bytes(next(parts)), "more_body": True}
 
     scope = {"type": "http", "method": "POST", "path": "/", "headers": [(b"host", b"localhost")]}
     answer = Guard(app, max_upload=10)(scope, receive, None)
@@ -95,7 +96,7 @@ def test_beyond_the_last_port_none_is_tried():
     with contextlib.ExitStack() as stack:
         with contextlib.suppress(DeviceError):  # somebody else may have it
             stack.enter_context(contextlib.closing(listen("127.0.0.1", 65535)))
-        with pytest.raises(DeviceError, match="are taken"):
+        with pytest.raises(DeviceError, match="port 65535 of 127.0.0.1 is taken"):
             listen("127.0.0.1", 65535)
 
 

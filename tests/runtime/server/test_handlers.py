@@ -23,7 +23,7 @@ def photo(size, channels=3):
 
 def test_translate_gives_the_bytes_of_the_library(tiny_studio):
     image = photo((20, 24))
-    status, body = post(tiny_studio, "/api/translate/lines", image=png(image))
+    status, body = post(tiny_studio, "/v1/lines/translate", image=png(image))
     assert status == 200
     with Translator(tiny_studio.folder / "lines.onnx") as translator:
         assert np.array_equal(pixels(body), translator.run(image))
@@ -32,7 +32,7 @@ def test_translate_gives_the_bytes_of_the_library(tiny_studio):
 def test_inpaint_gives_the_bytes_of_the_library(tiny_studio):
     image, mask = photo(tiny_inpainters.SIZE), np.zeros(tiny_inpainters.SIZE, np.uint8)
     mask[8:20, 8:20] = 255
-    status, body = post(tiny_studio, "/api/inpaint/holes", image=png(image), mask=png(mask), dilate=2, feather=1)
+    status, body = post(tiny_studio, "/v1/holes/inpaint", image=png(image), mask=png(mask), dilate=2, feather=1)
     assert status == 200
     with Inpainter(tiny_studio.folder / "holes.onnx") as inpainter:
         assert np.array_equal(pixels(body), inpainter.run(image, mask, dilate=2, feather=1))
@@ -48,25 +48,25 @@ def bomb():
 @pytest.mark.parametrize(
     ("path", "fields", "message"),
     [
-        ("/api/translate/lines", {}, "image is missing"),
-        ("/api/translate/lines", {"image": "a text"}, "image is a text, expected a file"),
-        ("/api/translate/lines", {"image": b"no picture"}, "image image.png is corrupt, empty or no image"),
-        ("/api/translate/lines", {"image": b""}, "is corrupt, empty or no image"),
-        ("/api/translate/lines", {"image": png(photo((8, 8)))[:-30]}, "is corrupt"),
-        ("/api/translate/lines", {"image": bomb()}, "400 megapixels, more than the 200 that are read"),
-        ("/api/translate/other", {"image": b""}, "no translator engine 'other' here; those are lines"),
-        ("/api/translate/holes", {"image": b""}, "no translator engine 'holes'"),
-        ("/api/inpaint/holes", {"image": png(photo((32, 32)))}, "mask is missing"),
-        ("/api/inpaint/holes", {"image": png(photo((32, 32))), "mask": png(photo((8, 8), 1)[..., 0])}, "hole_mask"),
+        ("/v1/lines/translate", {}, "image is missing"),
+        ("/v1/lines/translate", {"image": "a text"}, "image is a text, expected a file"),
+        ("/v1/lines/translate", {"image": b"no picture"}, "image image.png is corrupt, empty or no image"),
+        ("/v1/lines/translate", {"image": b""}, "is corrupt, empty or no image"),
+        ("/v1/lines/translate", {"image": png(photo((8, 8)))[:-30]}, "is corrupt"),
+        ("/v1/lines/translate", {"image": bomb()}, "400 megapixels, more than the 200 that are read"),
+        ("/v1/other/translate", {"image": b""}, "no engine 'other' here; those are scene, free, holes, faces, lines"),
+        ("/v1/holes/translate", {"image": b""}, "engine holes has no 'translate'; it has inpaint"),
+        ("/v1/holes/inpaint", {"image": png(photo((32, 32)))}, "mask is missing"),
+        ("/v1/holes/inpaint", {"image": png(photo((32, 32))), "mask": png(photo((8, 8), 1)[..., 0])}, "hole_mask"),
         (
-            "/api/inpaint/holes",
+            "/v1/holes/inpaint",
             {"image": png(photo((8, 8))), "mask": png(photo((8, 8))), "dilate": "x"},
             "dilate is 'x'",
         ),
-        ("/api/inpaint/holes", {"image": b"", "mask": b"", "strategy": "magic"}, "strategy is 'magic'"),
-        ("/api/inpaint/holes", {"image": b"", "mask": b"", "feather": "9" * 20}, "expected a whole number"),
-        ("/api/inpaint/holes", {"image": b"", "mask": b"", "feather": "--5"}, "expected a whole number"),
-        ("/api/inpaint/holes", {"image": b"", "mask": b"", "dilate": "5-"}, "expected a whole number"),
+        ("/v1/holes/inpaint", {"image": b"", "mask": b"", "strategy": "magic"}, "strategy is 'magic'"),
+        ("/v1/holes/inpaint", {"image": b"", "mask": b"", "feather": "9" * 20}, "expected a whole number"),
+        ("/v1/holes/inpaint", {"image": b"", "mask": b"", "feather": "--5"}, "expected a whole number"),
+        ("/v1/holes/inpaint", {"image": b"", "mask": b"", "dilate": "5-"}, "expected a whole number"),
     ],
 )
 def test_what_is_wrong_is_said(tiny_studio, path, fields, message):
@@ -91,8 +91,8 @@ def test_engines_of_one_name_are_told_apart_and_strangers_are_named(tmp_path):
     assert [worker.name for worker in workers] == ["same", "same-2"]
     workers.close()
     encoder = tiny_engines.style_encoder(tmp_path / "street.encoder.onnx")
-    with pytest.raises(EngineFormatError, match=r"encoder.onnx is a 'style_encoder' engine; the studio has pages"):
-        Workers.open([encoder], "cpu", "auto", None)
+    with pytest.raises(EngineFormatError, match=r"encoder.onnx is a 'style_encoder' engine; what is served"):
+        Workers.open([encoder], "cpu", "auto", None, kinds=("translator",))
 
 
 def made_folders(folder, names):

@@ -3,14 +3,23 @@
 import asyncio
 import json
 import threading
+from http import HTTPStatus
 from pathlib import Path
 
 import pytest
 
 from runtime.errors import DeviceError, InputError
-from runtime.server.guard import TooLargeError
 from runtime.server.handlers import answering
 from runtime.server.inference import Worker
+from runtime.server.line import QueueFullError
+from runtime.server.problems import (
+    NotLoadedError,
+    TooLargeError,
+    TooLateError,
+    TooSlowError,
+    UnknownPathError,
+    UnknownTypeError,
+)
 
 
 class Runner:
@@ -73,11 +82,30 @@ def test_a_closed_worker_drops_what_waits():
 
 
 @pytest.mark.parametrize(
-    ("error", "status"), [(InputError("mend it"), 400), (TooLargeError("too large"), 413), (DeviceError("broken"), 500)]
+    ("error", "status"),
+    [
+        (InputError("mend it"), 400),
+        (UnknownPathError("where?"), 404),
+        (TooSlowError("too slow"), 408),
+        (TooLargeError("too large"), 413),
+        (UnknownTypeError("what?"), 415),
+        (QueueFullError("too many", 7), 429),
+        (DeviceError("broken"), 500),
+        (TooLateError("too late"), 503),
+        (NotLoadedError("not there"), 503),
+    ],
 )
 def test_whose_fault_it_is_decides_the_status(error, status):
     async def handler(_):
         raise error
 
     answer = asyncio.run(answering(handler)(None))
-    assert (answer.status_code, json.loads(answer.body)) == (status, {"error": str(error)})
+    assert answer.status_code == status
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert json.loads(answer.body) == {
+        "type": f"urn:pix2rt:{type(error).__name__}",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "detail": str(error),
+    }
+    assert answer.headers.get("retry-after") == ("7" if status == 429 else None)

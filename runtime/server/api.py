@@ -1,0 +1,185 @@
+"""The HTTP API: POST /v1/ENGINE/OPERATION with pictures in, a picture out; and what there is to ask for."""
+
+import asyncio
+import json
+import time
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from runtime.errors import Pix2rtError
+from runtime.runners.runner import Runner
+from runtime.server.events import EVENTS, Events
+from runtime.server.given import Part, check, receive
+from runtime.server.handlers import GONE, workers_of
+from runtime.server.inference import Worker, Workers
+from runtime.server.job import FORMATS, Job
+from runtime.server.meter import Label, Meter
+from runtime.server.operations import Operation, operations_of
+from runtime.server.problems import NotLoadedError, TooLateError, UnknownPathError, UnknownTypeError, problem_of
+from runtime.server.watch import Watch
+
+_FORMAT = Part("format", "Of the answer; else as Accept says, else png.", "string", "png", tuple(FORMATS))
+_SHOW_EVERY = Part("show_every", "Steps between pictures, in a stream of events; 0 for none.", "integer", 0)
+
+
+def parts_of(operation: Operation) -> tuple[Part, ...]:
+    """All that a request may bring: what the operation takes, and how the answer is to come."""
+    if operation.answers != "picture":
+        return operation.parts
+    return (*operation.parts, _FORMAT, *((_SHOW_EVERY,) if operation.is_watched else ()))
+
+
+async def answer(request: Request) -> Response:
+    """POST /v1/ENGINE/OPERATION."""
+    start = time.perf_counter()
+    files, texts = await receive(request)
+    uploaded = time.perf_counter() - start
+    worker, operation, runner = find(workers_of(request), **request.path_params)
+    given = check(files, texts, parts_of(operation), f"{operation.name} of {worker.name}")
+    options = dict(given.options)
+    format, every = options.pop(_FORMAT.name, None), options.pop(_SHOW_EVERY.name, 0)
+    accepted = request.headers.get("accept", "*/*")
+    given = type(given)(given.files, options)
+    job = Job(worker, runner, operation, given, format or _format(accepted, operation), {"upload": uploaded})
+    if operation.is_watched and EVENTS in accepted:
+        return Events(job, max(0, every), request.app.state.seconds)
+    with worker.line.place():
+        response = await _unless_gone(request, job.answer, request.app.state.seconds)
+    meter: Meter = request.app.state.meter
+    for stage, seconds in job.seconds.items():
+        meter.took(Label(worker.name, operation.name), stage, seconds)
+    return response
+
+
+async def _unless_gone(
+    request: Request, work: Callable[[Watch], Coroutine[Any, Any, Response]], seconds: float | None
+) -> Response:
+    """The answer, unless the client leaves before, or it takes too long: what has not begun then never begins."""
+    watch = Watch()
+    making, leaving = asyncio.create_task(work(watch)), asyncio.create_task(_left(request))
+    try:
+        ended, _ = await asyncio.wait({making, leaving}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        if making in ended:
+            return making.result()
+        if leaving in ended:
+            return Response(status_code=GONE)
+        raise TooLateError(f"the answer was not ready within {seconds:g} s; try again later, or ask for less")
+    finally:
+        watch.stopped.set()
+        for task in (making, leaving):
+            task.cancel()
+        await asyncio.gather(making, leaving, return_exceptions=True)
+
+
+async def _left(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+def _format(accepted: str, operation: Operation) -> str:
+    """The first that the client takes, in its own order.
+
+    Raises:
+        UnknownTypeError: it takes none.
+    """
+    kinds = [one.partition(";")[0].strip() for one in accepted.split(",")]
+    for kind in kinds:
+        if kind in ("*/*", "image/*") or (kind == EVENTS and operation.is_watched):
+            return str(_FORMAT.default)
+        for format, media_type in FORMATS.items():
+            if kind == media_type:
+                return format
+    if operation.answers != "picture":
+        return ""
+    raise UnknownTypeError(f"the answer is wanted as {accepted[:80]!r}, expected {', '.join(FORMATS.values())}")
+
+
+def find(workers: Workers, engine: str, operation: str) -> tuple[Worker, Operation, Runner]:
+    """What an address names.
+
+    Raises:
+        UnknownPathError: there is no such engine, or it has no such operation.
+        NotLoadedError: the engine could not be loaded.
+    """
+    worker = _worker(workers, engine)
+    offered = {one.name: (one, runner) for one, runner in operations_of(worker)}
+    if operation not in offered:
+        raise UnknownPathError(f"engine {engine} has no {operation[:80]!r}; it has {', '.join(offered)}")
+    return worker, *offered[operation]
+
+
+def _worker(workers: Workers, name: str) -> Worker:
+    if name in workers.failed:
+        raise NotLoadedError(f"engine {name} was not loaded: {workers.failed[name]}")
+    worker = workers.get(name)
+    if worker is None:
+        known = ", ".join(one.name for one in workers)
+        raise UnknownPathError(f"there is no engine {name[:80]!r} here; those are {known}")
+    return worker
+
+
+def described(worker: Worker) -> dict[str, Any]:
+    """An engine in a list."""
+    runner, spec = worker.runner, worker.runner.spec
+    return {
+        "name": worker.name,
+        "kind": runner.kind,
+        "family": spec.family,
+        "operations": [operation.name for operation, _ in operations_of(worker)],
+        "size": spec.size,
+        "size_multiple": spec.size_multiple,
+        "smallest_side": spec.smallest_side,
+        "precision": spec.precision,
+        "device": runner.device,
+        "backend": runner.backend,
+    }
+
+
+async def engines(request: Request) -> Response:
+    """GET /v1/engines: a list of them."""
+    return JSONResponse({"engines": [described(worker) for worker in workers_of(request)]})
+
+
+async def engine(request: Request) -> Response:
+    """GET /v1/engines/ENGINE: with its whole specification."""
+    worker = _worker(workers_of(request), request.path_params["engine"])
+    return JSONResponse(described(worker) | {"specification": json.loads(worker.runner.spec.to_json())})
+
+
+Handler = Callable[[Request], Coroutine[Any, Any, Response]]
+
+
+def counted(handler: Handler) -> Handler:
+    """Errors become problems, and what came of a request is counted."""
+
+    async def answered(request: Request) -> Response:
+        try:
+            response = await handler(request)
+        except ClientDisconnect:
+            response = Response(status_code=GONE)
+        except Pix2rtError as error:
+            response = problem_of(error)
+        request.app.state.meter.ended(_label(request), response.status_code)
+        return response
+
+    return answered
+
+
+def _label(request: Request) -> Label:
+    """Only of what is there, so that nobody fills the memory with names."""
+    try:
+        worker, operation, _ = find(workers_of(request), **request.path_params)
+    except (Pix2rtError, TypeError):
+        return Label()
+    return Label(worker.name, operation.name)
+
+
+ROUTES = [
+    Route("/v1/engines", counted(engines)),
+    Route("/v1/engines/{engine}", counted(engine)),
+    Route("/v1/{engine}/{operation}", counted(answer), methods=["POST"]),
+]

@@ -1,0 +1,75 @@
+"""One request on its way: decoded, in its engine's turn, encoded."""
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import Response
+
+from runtime.media.images import PICTURE_CHANNELS, encode_image
+from runtime.runners.runner import Runner
+from runtime.server.given import Given, json_of
+from runtime.server.inference import Worker
+from runtime.server.operations import Operation
+from runtime.server.problems import UnknownTypeError
+from runtime.server.watch import Watch
+
+FORMATS = {"png": "image/png", "jpeg": "image/jpeg", "npy": "application/x-npy"}
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is asked of which engine.
+
+    Attributes:
+        worker: the engine's.
+        runner: its own, or its encoder's.
+        operation: what to do.
+        given: what the request brings.
+        format: of the answer, one of `FORMATS`.
+        seconds: what its stages took, by name.
+    """
+
+    worker: Worker
+    runner: Runner
+    operation: Operation
+    given: Given
+    format: str
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    async def result(self, watch: Watch) -> Any:
+        """What the engine made, once it was its turn: uint8 [H, W, C], or what becomes JSON."""
+        start = time.perf_counter()
+        work: Callable[[Watch], Any] = await run_in_threadpool(self.operation.prepare, self.runner, self.given)
+        self.seconds["decode"] = time.perf_counter() - start
+        done = await self.worker.line.run(work, watch)
+        self.seconds.update(queue=done.waited, run=done.took)
+        return done.result
+
+    async def encoded(self, result: Any) -> bytes:
+        """The result as the bytes of a file; raises UnknownTypeError where no picture holds it."""
+        start = time.perf_counter()
+        if self.operation.answers == "json":
+            content = json.dumps(json_of(result)).encode()
+        elif self.format != "npy" and result.shape[2] not in PICTURE_CHANNELS:
+            raise UnknownTypeError(f"the answer has {result.shape[2]} channels, which no picture has; ask for npy")
+        else:
+            content = await run_in_threadpool(encode_image, result, self.format)
+        self.seconds["encode"] = time.perf_counter() - start
+        return content
+
+    async def answer(self, watch: Watch) -> Response:
+        """The whole way. Its stages' times and what was done to its pictures are in the headers."""
+        content = await self.encoded(await self.result(watch))
+        kind = "application/json" if self.operation.answers == "json" else FORMATS[self.format]
+        return Response(content, media_type=kind, headers=self.headers())
+
+    def headers(self) -> dict[str, str]:
+        """`server-timing` in ms, and `x-pix2rt-notes` where there are any."""
+        headers = {"server-timing": ", ".join(f"{name};dur={1000 * s:.1f}" for name, s in self.seconds.items())}
+        if self.given.notes:
+            headers["x-pix2rt-notes"] = "; ".join(self.given.notes).encode("ascii", "backslashreplace").decode()
+        return headers
