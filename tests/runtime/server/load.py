@@ -1,0 +1,241 @@
+"""Load on a server of the shipped engines: every answer compared with the library's, times, memory, and saturation.
+
+    python -m tests.runtime.server.load                          10 000 requests by 16 clients, then saturation
+    python -m tests.runtime.server.load --requests 500 --saturation 0
+
+Client and server share the machine. Exit code 1 where an answer is wrong.
+"""
+
+import argparse
+import collections
+import http.client
+import itertools
+import random
+import statistics
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from prometheus_client.parser import text_string_to_metric_families
+
+from runtime import Inpainter, SketchCompleter, Synthesizer, Translator
+from runtime.media.decoding import Upload
+from runtime.media.images import encode_image, read_image, read_inst_map, read_label_map, read_photo
+from runtime.media.mask_images import read_hole_mask
+from runtime.server.parallel import Parallel, given
+from tests.paths import ROOT
+from tests.runtime.requests import form, png
+from tests.runtime.running import Running, running
+
+ASSETS = ROOT / "runtime" / "assets"
+ENGINES = ("edges2photo", "inpaint", "faces", "street")
+
+
+@dataclass(frozen=True)
+class Case:
+    """A request, and what must come back: the library's bytes, or a status of the client's fault."""
+
+    name: str
+    weight: float
+    path: str
+    body: bytes
+    headers: dict[str, str]
+    expected: bytes | int
+
+
+def case(name: str, weight: float, fields: dict, expected: bytes | int, path: str = "") -> Case:
+    return Case(name, weight, path or f"/v1/{name}", *form(fields), expected)
+
+
+def picture(name: str, side: int) -> np.ndarray:
+    """Grey, [side, side]."""
+    with Image.open(ASSETS / name) as opened:
+        return np.asarray(opened.convert("L").resize((side, side)))
+
+
+def cases() -> Iterator[Case]:
+    """Of all kinds and several sizes, with the library's own answers."""
+    with Translator("edges2photo") as translator:
+        for side in (64, 100, 128, 200, 256, 320, 384):
+            image = picture("edges2photo_input.png", side)
+            expected = encode_image(translator.run(image), "png")
+            yield case("edges2photo/translate", 12, {"image": png(image), "derive": "false"}, expected)
+    with SketchCompleter("faces") as completer:
+        image = picture("faces_sketch.png", 64)
+        for iterations in (1, 5, 10):
+            expected = encode_image(completer.run(image, iterations=iterations), "png")
+            yield case("faces/complete", 3, {"image": png(image), "iterations": iterations}, expected)
+    with Inpainter("inpaint") as inpainter:
+        photo, mask = ((ASSETS / f"inpaint_{end}").read_bytes() for end in ("photo.jpg", "mask.png"))
+        image = read_photo(Upload("photo", photo))
+        holes = read_hole_mask(Upload("mask", mask), lambda _: None)
+        for dilate in (0, 4):
+            expected = encode_image(inpainter.run(image, holes, dilate=dilate), "png")
+            yield case("inpaint/inpaint", 1, {"image": photo, "mask": mask, "dilate": dilate}, expected)
+    with Synthesizer("street") as synthesizer:
+        labels, instances = ((ASSETS / f"street_{end}.png").read_bytes() for end in ("labels", "instances"))
+        ids = read_label_map(Upload("labels", labels), synthesizer.labels)
+        for seed in (0, 1):
+            photo = synthesizer.run(ids, read_inst_map(Upload("instances", instances)), seed=seed)
+            fields = {"label_map": labels, "inst_map": instances, "seed": seed}
+            yield case("street/synthesize", 0.15, fields, encode_image(photo, "png"))
+    image = png(picture("edges2photo_input.png", 64))
+    yield case("unknown engine", 1, {"image": image}, 404, "/v1/nobody/translate")
+    yield case("damaged picture", 1, {"image": image[:-50]}, 400, "/v1/edges2photo/translate")
+    yield case("unknown option", 1, {"image": image, "size": 3}, 400, "/v1/edges2photo/translate")
+    yield case("another size", 1, {"label_map": png(np.zeros((100, 100), np.uint8))}, 400, "/v1/street/synthesize")
+
+
+@dataclass
+class Outcome:
+    """What all clients saw."""
+
+    seconds: dict[str, list[float]]
+    refused: int = 0
+    wrong: int = 0
+
+    @property
+    def count(self) -> int:
+        return sum(map(len, self.seconds.values())) + self.refused
+
+
+def run_clients(server: Running, requests: Iterator[Case], clients: int, each: Callable[[int], None]) -> Outcome:
+    outcome, lock = Outcome(collections.defaultdict(list)), threading.Lock()
+
+    def client() -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=300)
+        while True:
+            with lock:
+                one = next(requests, None)
+            if one is None:
+                connection.close()
+                return
+            start = time.perf_counter()
+            connection.request("POST", one.path, one.body, one.headers)
+            answer = connection.getresponse()
+            content, took = answer.read(), time.perf_counter() - start
+            is_right = answer.status == one.expected or (answer.status == 200 and content == one.expected)
+            with lock:
+                if answer.status == 429:
+                    outcome.refused += 1
+                else:
+                    outcome.seconds[one.name].append(took)
+                    if not is_right:
+                        outcome.wrong += 1
+                        print(f"wrong: {one.name} gave {answer.status}, {content[:200]!r}", flush=True)
+                each(outcome.count)
+
+    threads = [threading.Thread(target=client) for _ in range(clients)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return outcome
+
+
+def resident(server: Running) -> float:
+    """MB of the server."""
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
+    connection.request("GET", "/metrics")
+    text = connection.getresponse().read().decode()
+    connection.close()
+    families = {one.name: one for one in text_string_to_metric_families(text)}
+    return families["process_resident_memory_bytes"].samples[0].value / 1e6
+
+
+def mixed(server: Running, every: list[Case], count: int, clients: int) -> int:
+    """Print times and memory; the number of wrong answers."""
+    rng = random.Random(0)
+    chosen = iter(rng.choices(every, [one.weight for one in every], k=count))
+    memory: dict[int, float] = {}
+
+    def look(done: int) -> None:
+        if done % max(1, count // 10) == 0:
+            memory[done] = resident(server)
+            print(f"{done} requests, {memory[done]:.0f} MB", flush=True)
+
+    start = time.perf_counter()
+    outcome = run_clients(server, chosen, clients, look)
+    took = time.perf_counter() - start
+    print(f"\n{outcome.count} requests by {clients} clients in {took:.0f} s: {outcome.count / took:.1f} a second")
+    print(f"{outcome.wrong} wrong, {outcome.refused} refused (429)\n")
+    print(f"| {'request':24} | count | p50 ms | p99 ms |\n|---|---|---|---|")
+    for name, seconds in sorted(outcome.seconds.items()):
+        cuts = statistics.quantiles(seconds, n=100) if len(seconds) > 1 else seconds * 99
+        print(f"| {name:24} | {len(seconds)} | {1000 * cuts[49]:.0f} | {1000 * cuts[98]:.0f} |")
+    first, last = memory[min(m for m in memory if m >= count // 5)], memory[max(memory)]
+    print(
+        f"\nmemory after a fifth of them {first:.0f} MB, at the end {last:.0f} MB: {100 * (last / first - 1):+.1f} %\n"
+    )
+    return outcome.wrong
+
+
+def library(one: Case, image: bytes, parallel: Parallel, seconds: float) -> float:
+    """Pictures a second of the library in a loop, from the bytes of a file to those of another."""
+    with Translator("edges2photo", threads=parallel.threads) as translator:
+        ends = time.perf_counter() + seconds
+
+        def loop(_: int) -> int:
+            count = 0
+            while time.perf_counter() < ends:
+                made = encode_image(translator.run(read_image(Upload("image", image), 1).pixels), "png")
+                assert made == one.expected
+                count += 1
+            return count
+
+        start = time.perf_counter()
+        with ThreadPoolExecutor(parallel.calls) as threads:
+            done = sum(threads.map(loop, range(parallel.calls)))
+        return done / (time.perf_counter() - start)
+
+
+def saturation(server: Running, every: list[Case], seconds: float, clients: int, turns: int) -> None:
+    """Print what server and library do a second, in turns."""
+    image = png(picture("edges2photo_input.png", 256))
+    body, _ = form({"image": image, "derive": "false"})
+    one = next(one for one in every if one.body == body)
+    candidates = [given(None, threads) for threads in sorted({1, given(None, None).threads})]
+    ratios = []
+    for turn in range(turns):
+        ends = time.perf_counter() + seconds
+        requests = itertools.takewhile(lambda _: time.perf_counter() < ends, itertools.repeat(one))  # noqa: B023
+        start = time.perf_counter()
+        outcome = run_clients(server, requests, clients, lambda _: None)
+        served = (outcome.count - outcome.refused) / (time.perf_counter() - start)
+        speeds = {str(parallel): library(one, image, parallel, seconds) for parallel in candidates}
+        best = max(speeds.values())
+        ratios.append(served / best)
+        told = ", ".join(f"{name} {speed:.1f}" for name, speed in speeds.items())
+        print(f"turn {turn + 1}: server {served:.1f} a second, library {told}: {served / best:.3f}×", flush=True)
+    print(f"saturation at 256×256: {statistics.median(ratios):.3f}× of the library's best loop (median of {turns})")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--requests", type=int, default=10_000)
+    parser.add_argument("--clients", type=int, default=16)
+    parser.add_argument("--saturation", type=float, default=10, help="seconds of a turn; 0 for none")
+    parser.add_argument("--turns", type=int, default=5)
+    parser.add_argument("options", nargs="*", help="of pix2rt serve, after --")
+    arguments = parser.parse_args()
+    every = list(cases())
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        running(Path(folder), "serve", *ENGINES, *arguments.options) as server,
+    ):
+        print(server.errors.read_text(), end="")
+        wrong = mixed(server, every, arguments.requests, arguments.clients) if arguments.requests else 0
+        if arguments.saturation:
+            saturation(server, every, arguments.saturation, 4, arguments.turns)
+    return min(1, wrong)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
