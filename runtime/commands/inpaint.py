@@ -7,8 +7,8 @@ import typer
 
 from runtime.commands.console import note
 from runtime.commands.lazy import REST
-from runtime.commands.options import Backend, Device, Engine, SkipExisting, StopAtFirst, Threads
-from runtime.commands.results import ImageRun, Result
+from runtime.commands.options import Backend, Device, Engine, Ray, SkipExisting, StopAtFirst, Threads
+from runtime.commands.results import ImageRun, Notes, Result, threads_of
 from runtime.engines.engine import engine_spec
 from runtime.files import is_folder
 from runtime.media.images import read_image, read_photo
@@ -60,6 +60,7 @@ def inpaint(
     ] = False,
     skip_existing: SkipExisting = False,
     stop_at_first: StopAtFirst = False,
+    ray: Ray = None,
     device: Device = "auto",
     backend: Backend = "auto",
     threads: Threads = None,
@@ -84,17 +85,17 @@ def inpaint(
     refuse_overwriting("style", [style] if style else [], targets)
     if targets[0].suffix.lower() != WRITTEN_SUFFIXES[0]:
         note("JPEG changes every pixel a little; write a PNG to keep what is known as it is")
-    inpainter = Inpainter(engine, device, backend=backend, threads=threads)
+    inpainter = Inpainter(engine, device, backend=backend, threads=threads_of(ray, threads))
     run = ImageRun("inpaint", files, targets, output, skip_existing, stop_at_first)
     style_image = read_photo(style, run.notify(style)) if style else None
 
-    def completed(index: int) -> list[Result]:
-        notify = run.notify(files[index])
+    def completed(index: int, notes: Notes) -> list[Result]:
+        notify = notes(files[index])
         source = read_image(files[index], _RGB, notify)
         hole_mask = None
         if mask_files:
             mask = mask_files[index]
-            hole_mask = read_hole_mask(mask, run.notify(mask), is_inverted=invert_mask)
+            hole_mask = read_hole_mask(mask, notes(mask), is_inverted=invert_mask)
         image = inpainter.run(
             source.pixels,
             hole_mask,
@@ -106,5 +107,4 @@ def inpaint(
         )
         return [Result(targets[index], image, source.profile)]
 
-    run.write(completed)
-    run.finish()
+    run.make(completed, ray, threads, device)

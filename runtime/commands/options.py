@@ -47,3 +47,13 @@ StopAtFirst = Annotated[
     bool, typer.Option("--stop-at-first", help="End at the first image that fails.", rich_help_panel=REST)
 ]
 Threads = Annotated[int | None, typer.Option(help="CPU threads; all cores if not given.")]
+Ray = Annotated[
+    str | None,
+    typer.Option(
+        "--ray",
+        metavar="ADDRESS",
+        help="Spread the images over a Ray cluster: its address, auto, or local for one of this machine; each actor "
+        "takes --threads CPUs, 1 if not given.",
+        rich_help_panel=REST,
+    ),
+]

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from rich.progress import Progress
 
 from runtime.commands.console import NoteOnce, err, note, out, progress_bar
 from runtime.errors import ImageFileError, InputError, MissingFileError, OutputError, Pix2rtError
+from runtime.extras import extra_needed
 from runtime.files import is_stream, is_there
 from runtime.media.images import write_image
 
@@ -28,6 +30,17 @@ class Result:
     path: Path
     image: NDArray[np.uint8]
     profile: bytes | None = None
+
+
+# Makes the results of an index; its second argument gives what takes the sentences on a file. For a cluster it is
+# pickled, and runners in it open their engine again where they are.
+Notes = Callable[[Path], Callable[[str], None]]
+Maker = Callable[[int, Notes], Sequence[Result]]
+
+
+def threads_of(ray: str | None, threads: int | None) -> int | None:
+    """Of a runner that actors of a cluster open again: as many as CPUs are set aside for each."""
+    return threads or (1 if ray else None)
 
 
 @dataclass
@@ -59,6 +72,39 @@ class ImageRun:
         """What takes the sentences on one file."""
         return lambda sentence: self._notes.add(path, sentence)
 
+    def make(self, make: "Maker", ray: str | None, threads: int | None, device: str) -> None:
+        """`write` here, or on the Ray cluster of that address; see `Maker`. Then `finish`."""
+        if ray is None:
+            self.write(lambda index: make(index, self.notify))
+        else:
+            self._spread(make, ray, threads, device)
+        self.finish()
+
+    def _spread(self, make: "Maker", ray: str, threads: int | None, device: str) -> None:
+        with extra_needed("--ray", "ray"):
+            from runtime.server.cluster import Actors, cluster, spread
+        pending = self._pending()
+        actors = Actors(threads_of(ray, threads) or 1, 0 if device in ("auto", "cpu") else 1)
+        start = time.perf_counter()
+        with cluster(ray), progress_bar() as bar:
+            task = bar.add_task(self.step, total=len(pending))
+            for index, outcome in spread(partial(_outcome, make), pending, actors) if pending else ():
+                for path, sentence in outcome.notes:
+                    self._notes.add(path, sentence)
+                if outcome.failure is None:
+                    self._written += outcome.written
+                elif isinstance(outcome.failure, OF_ONE_IMAGE):
+                    self._fail(index, outcome.failure)
+                else:
+                    raise outcome.failure
+                bar.advance(task)
+        self._seconds = time.perf_counter() - start
+
+    def _pending(self) -> list[int]:
+        pending = [i for i, target in enumerate(self.targets) if not (self.skip_existing and is_there(target))]
+        self._skipped = len(self.targets) - len(pending)
+        return pending
+
     def write(
         self,
         make: Callable[[int], Sequence[Result]],
@@ -79,8 +125,8 @@ class ImageRun:
             Pix2rtError: the only image fails, the first one does with `stop_at_first`, or results cannot be written.
         """
         start = time.perf_counter()
-        pending = [i for i, target in enumerate(self.targets) if not (self.skip_existing and is_there(target))]
-        begun = self._skipped = len(self.targets) - len(pending)
+        pending = self._pending()
+        begun = self._skipped
         writing: Future[list[Path]] | None = None
         with nullcontext(progress) if progress else progress_bar() as bar, ThreadPoolExecutor(1) as writer:
             task = None if progress else bar.add_task(self.step, total=len(pending))
@@ -145,6 +191,27 @@ def _write(results: Sequence[Result]) -> list[Path]:
     for result in results:
         write_image(result.path, result.image, result.profile)
     return [result.path for result in results]
+
+
+@dataclass(frozen=True)
+class _Outcome:
+    """Of an image that was made elsewhere."""
+
+    written: list[Path]
+    notes: list[tuple[Path, str]]
+    failure: Pix2rtError | None = None
+
+
+def _outcome(make: Maker, index: int) -> _Outcome:
+    notes: list[tuple[Path, str]] = []
+
+    def notify(path: Path) -> Callable[[str], None]:
+        return lambda sentence: notes.append((path, sentence))
+
+    try:
+        return _Outcome(_write(make(index, notify))[:1], notes)
+    except Pix2rtError as error:
+        return _Outcome([], notes, error)
 
 
 def _require_kept(written: Sequence[Path]) -> None:

@@ -8,8 +8,8 @@ import typer
 from numpy.typing import NDArray
 
 from runtime.commands.lazy import REST
-from runtime.commands.options import Backend, Device, Encoder, Engine, SkipExisting, StopAtFirst, Threads
-from runtime.commands.results import ImageRun, Result
+from runtime.commands.options import Backend, Device, Encoder, Engine, Ray, SkipExisting, StopAtFirst, Threads
+from runtime.commands.results import ImageRun, Notes, Result, threads_of
 from runtime.errors import InputError
 from runtime.files import open_input, require_readable
 from runtime.media.decoding import Notify
@@ -55,6 +55,7 @@ def synthesize(
     ] = False,
     skip_existing: SkipExisting = False,
     stop_at_first: StopAtFirst = False,
+    ray: Ray = None,
     device: Device = "auto",
     backend: Backend = "auto",
     threads: Threads = None,
@@ -71,31 +72,31 @@ def synthesize(
     refuse_overwriting("instance map", partners, targets)
     refuse_overwriting("photo", [styles_from] if styles_from else [], targets)
     chosen = _styles_option(styles)
-    synthesizer = Synthesizer(engine, device, backend=backend, threads=threads)
+    synthesizer = Synthesizer(engine, device, backend=backend, threads=threads_of(ray, threads))
     run = ImageRun("synthesize", label_maps, targets, output, skip_existing, stop_at_first)
-
-    def ids_of(path: Path) -> NDArray[np.uint8]:
-        return _read_ids(path, synthesizer, unknown, run.notify(path))
 
     if styles_from:
         if chosen is not None or len(label_maps) > 1:
             raise InputError("--styles-from takes the styles of one scene: give one label map, and no --styles")
-        regions = read_inst_map(partners[0], run.notify(partners[0])) if partners else ids_of(label_maps[0])
+        regions = (
+            read_inst_map(partners[0], run.notify(partners[0]))
+            if partners
+            else _read_ids(label_maps[0], synthesizer, unknown, run.notify(label_maps[0]))
+        )
         path = encoder or engine.with_suffix(".encoder.onnx")
         chosen = StyleEncoder(path, device, backend=backend, threads=threads).run(
             read_photo(styles_from, run.notify(styles_from)), regions, pad=pad
         )
 
-    def photo(index: int) -> list[Result]:
-        label_map = ids_of(label_maps[index])
-        inst_map = read_inst_map(partners[index], run.notify(partners[index])) if partners else None
+    def photo(index: int, notes: Notes) -> list[Result]:
+        label_map = _read_ids(label_maps[index], synthesizer, unknown, notes(label_maps[index]))
+        inst_map = read_inst_map(partners[index], notes(partners[index])) if partners else None
         image = synthesizer.run(
             label_map, inst_map, styles=chosen, seed=seed, edges_from_labels=edges_from_labels, pad=pad
         )
         return [Result(targets[index], image)]
 
-    run.write(photo)
-    run.finish()
+    run.make(photo, ray, threads, device)
 
 
 def _read_ids(path: Path, synthesizer: Synthesizer, unknown: int | None, notify: Notify) -> NDArray[np.uint8]:

@@ -9,8 +9,8 @@ import typer
 
 from runtime.commands.console import note, progress_bar
 from runtime.commands.lazy import REST
-from runtime.commands.options import Backend, Device, Engine, SkipExisting, StopAtFirst, Threads
-from runtime.commands.results import ImageRun, Result, print_result
+from runtime.commands.options import Backend, Device, Engine, Ray, SkipExisting, StopAtFirst, Threads
+from runtime.commands.results import ImageRun, Notes, Result, print_result, threads_of
 from runtime.engines.engine import engine_spec
 from runtime.engines.recipe import Recipe
 from runtime.errors import InputError
@@ -54,6 +54,7 @@ def translate(
     ] = None,
     skip_existing: SkipExisting = False,
     stop_at_first: StopAtFirst = False,
+    ray: Ray = None,
     device: Device = "auto",
     backend: Backend = "auto",
     threads: Threads = None,
@@ -90,19 +91,18 @@ def translate(
     read = IMAGE_SUFFIXES if image.shape[3] in PICTURE_CHANNELS else (ARRAY_SUFFIX,)
     images = find_images(inputs, read, written[0])
     targets = output_paths(images, output, "image", written)
-    translator = Translator(engine, device, backend=backend, threads=threads)
-    run = ImageRun("translate", images, targets, output, skip_existing, stop_at_first)
+    translator = Translator(engine, device, backend=backend, threads=threads_of(ray, threads))
 
-    def translated(index: int) -> list[Result]:
-        notify = run.notify(images[index])
+    def translated(index: int, notes: Notes) -> list[Result]:
+        notify = notes(images[index])
         source = read_input(images[index], spec.recipe, translator.input_nc, derive, index, notify)
         profile = source.profile if translator.output_nc == translator.input_nc else None
         if source.profile and not profile:
             notify("its colour profile does not fit the result's channels, and was dropped")
         return [Result(targets[index], translator.run(source.pixels, seed=seed), profile)]
 
-    run.write(translated)
-    run.finish()
+    run = ImageRun("translate", images, targets, output, skip_existing, stop_at_first)
+    run.make(translated, ray, threads, device)
 
 
 def _require_plain_frames(video: Path, recipe: Recipe | None, derive: bool | None) -> None:
