@@ -74,6 +74,11 @@ _VALIDATE_EXAMPLE = """
 _PROGRAM_EXAMPLE = """
 **Example**: `pix2rt program city.onnx -o city.with_program.onnx`
 """
+_TRITON_EXAMPLE = """
+**Examples**: `pix2rt triton city.onnx -o model_repository`
+
+`pix2rt triton edges2photo -o model_repository --max-batch 16 --device gpu`
+"""
 _REPORT_EXAMPLE = """
 **Example**: `pix2rt report burden --sizes 256x256,512x1024 -o report`
 """
@@ -264,6 +269,32 @@ def program(
         report("find layers")
         layers = add_program(engine_path(engine), output).layers
     console.print(f"{output}: a program of {len(layers)} layers", highlight=False, soft_wrap=True)
+
+
+@app.command("triton", epilog=_TRITON_EXAMPLE, cls=Verb)
+def triton(
+    engine: Annotated[Path, typer.Argument(help="Engine (.onnx), its name, or a TensorRT plan (.engine).")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Model repository; made if it is not there.")],
+    name: Annotated[str | None, typer.Option(help="Of the model; the engine's if not given.")] = None,
+    version: Annotated[int, typer.Option(min=1, help="Of the model.")] = 1,
+    instances: Annotated[int, typer.Option(min=1, help="Copies of the model on each device.")] = 1,
+    device: Annotated[str, typer.Option(help="auto, cpu or gpu.")] = "auto",
+    max_batch: Annotated[
+        int, typer.Option(min=1, help="Images of several requests in one call, where the engine's batch is free.")
+    ] = 8,
+    delay: Annotated[
+        int, typer.Option(min=0, help="Microseconds that a request waits for others.", rich_help_panel=REST)
+    ] = 1000,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="CPU threads of an instance.", rich_help_panel=REST)
+    ] = None,
+) -> None:
+    """Lay out an engine as a model of Triton Inference Server."""
+    from export.triton import Serving, triton_model
+
+    serving = Serving(instances, device, max_batch, delay, threads)
+    folder = triton_model(engine_path(engine), output, serving, name=name, version=version)
+    console.print(f"{folder}: a model for `tritonserver --model-repository={output}`", highlight=False, soft_wrap=True)
 
 
 @app.command("report", epilog=_REPORT_EXAMPLE)

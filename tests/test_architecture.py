@@ -66,7 +66,7 @@ FLOORS = (
     "version",
     "assets",
 )
-WEB = {"starlette", "uvicorn", "prometheus_client"}
+WEB = {"starlette", "uvicorn", "prometheus_client", "ray", "pydantic"}
 PUBLIC = ("runtime.__version__",)
 COMMAND_LINE = {"PIL", "typer", "click", "rich"}
 TENSORRT_MODULES = (

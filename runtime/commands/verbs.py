@@ -45,6 +45,7 @@ VERBS = {
     "export": _export("Turn a checkpoint into an engine, and compare the two.", "onnx"),
     "validate": _export("Compare engines with their checkpoint.", "validate"),
     "program": _export("Give an older engine its program for native kernels.", "program"),
+    "triton": _export("Lay out an engine as a model of Triton Inference Server.", "triton"),
     "report": _group(
         "Measure what networks cost.",
         {
