@@ -20,7 +20,9 @@ from runtime.media.input_files import ARRAY_SUFFIX
 PICTURE_CHANNELS = (1, 3)
 
 _RGB, _RGBA = 3, 4
-_FAST, _SMALL = 1, 3  # compression of a PNG, for somebody who waits and for a file
+# Compression of a PNG, for a file and for somebody who waits: of photos zlib's runs alone (Z_RLE) are no larger.
+_SMALL = {"compress_level": 3}
+_FAST = {"compress_level": 1, "compress_type": 3}
 _OPAQUE = 255
 _HIGHEST_16_BIT = 65535
 _NARROW_BITS = (8, 10, 12)  # what cameras and microscopes store in 16
@@ -260,7 +262,7 @@ def png_bytes(image: NDArray[np.integer[Any]]) -> bytes:
             )
         image = image.astype(np.uint16)
     stream = io.BytesIO()
-    Image.fromarray(image).save(stream, format="PNG", compress_level=_FAST)
+    Image.fromarray(image).save(stream, format="PNG", **_FAST)
     return stream.getvalue()
 
 
@@ -289,7 +291,7 @@ def write_image(path: str | Path, image: NDArray[np.uint8], profile: bytes | Non
 
 
 def _encode(
-    stream: BinaryIO, image: NDArray[np.uint8], format: str, profile: bytes | None, compress_level: int
+    stream: BinaryIO, image: NDArray[np.uint8], format: str, profile: bytes | None, compression: dict[str, int]
 ) -> None:
     if format == "npy":
         np.save(stream, image, allow_pickle=False)
@@ -298,4 +300,4 @@ def _encode(
     if format == "jpeg":
         picture.save(stream, format="JPEG", quality=95, icc_profile=profile)
     else:
-        picture.save(stream, format="PNG", compress_level=compress_level, icc_profile=profile)
+        picture.save(stream, format="PNG", icc_profile=profile, **compression)

@@ -30,6 +30,7 @@ class Runner:
 
     kind: ClassVar[str]
     bench_options: ClassVar[Mapping[str, Any]] = {}  # of `run`, so that every measured call does the same work
+    quick_options: ClassVar[Mapping[str, Any]] = {}  # of `run`, so that one call is short
 
     def __init__(
         self,
@@ -84,7 +85,7 @@ class Runner:
         Raises:
             DeviceError: the device fails, for instance for lack of memory.
         """
-        self.run(**self.example(self.spec))
+        self.run(**self.example(self.spec), **self.quick_options)
 
     def __repr__(self) -> str:
         spec = self.spec

@@ -30,6 +30,7 @@ class SketchCompleter(Runner):
 
     kind = "sketch"
     bench_options: ClassVar[SearchOptions] = {"stop_early": False}
+    quick_options: ClassVar[SearchOptions] = {"iterations": 1}
 
     def __init__(
         self, engine: EngineFile | Engine, device: str = AUTO, *, backend: str = AUTO, threads: int | None = None
@@ -47,10 +48,6 @@ class SketchCompleter(Runner):
         """See `Runner.example`: a drawing."""
         side = int(spec.tensor("observed").shape[1])
         return {"image": example_image(size or (side, side), 3, noise=noise, seed=seed)}
-
-    def warm_up(self) -> None:
-        """See `Runner.warm_up`: a search of one step."""
-        self.run(self.example(self.spec)["image"], iterations=1)
 
     def run(
         self,

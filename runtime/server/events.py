@@ -38,7 +38,7 @@ class Events(StreamingResponse):
     async def _events(self) -> AsyncIterator[bytes]:
         loop = asyncio.get_running_loop()
         watch, ends = Watch(loop, self._every), None if self._limit is None else loop.time() + self._limit
-        making = asyncio.create_task(self._job.result(watch))
+        making = asyncio.create_task(self._job.turn(watch))
         try:
             while not making.done() or not watch.queue.empty():
                 news = asyncio.create_task(watch.queue.get())
@@ -51,7 +51,7 @@ class Events(StreamingResponse):
                 news.cancel()
                 if not making.done():
                     raise TooLateError(f"the search did not end within {self._limit:g} s; ask for fewer iterations")
-            yield _event("done", _image(await self._job.encoded(making.result())))
+            yield _event("done", _image(making.result()))
         except Pix2rtError as error:
             yield _event("problem", document_of(error))
         finally:

@@ -1,12 +1,10 @@
-"""One request on its way: decoded, in its engine's turn, encoded."""
+"""One request on its way: in its turn it is decoded, run and encoded."""
 
 import json
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from runtime.media.images import PICTURE_CHANNELS, encode_image
@@ -40,30 +38,39 @@ class Job:
     format: str
     seconds: dict[str, float] = field(default_factory=dict)
 
-    async def result(self, watch: Watch) -> Any:
-        """What the engine made, once it was its turn: uint8 [H, W, C], or what becomes JSON."""
+    def result(self, watch: Watch) -> Any:
+        """What the engine makes: uint8 [H, W, C], or what becomes JSON. Decoding is part of its turn, so that as many
+        pictures are in memory as calls run.
+        """
         start = time.perf_counter()
-        work: Callable[[Watch], Any] = await run_in_threadpool(self.operation.prepare, self.runner, self.given)
-        self.seconds["decode"] = time.perf_counter() - start
-        done = await self.worker.line.run(work, watch)
-        self.seconds.update(queue=done.waited, run=done.took)
-        return done.result
+        work = self.operation.prepare(self.runner, self.given)
+        decoded = time.perf_counter()
+        made = work(watch)
+        self.seconds.update(decode=decoded - start, run=time.perf_counter() - decoded)
+        return made
 
-    async def encoded(self, result: Any) -> bytes:
+    def content(self, watch: Watch) -> bytes:
         """The result as the bytes of a file; raises UnknownTypeError where no picture holds it."""
+        made = self.result(watch)
         start = time.perf_counter()
         if self.operation.answers == "json":
-            content = json.dumps(json_of(result)).encode()
-        elif self.format != "npy" and result.shape[2] not in PICTURE_CHANNELS:
-            raise UnknownTypeError(f"the answer has {result.shape[2]} channels, which no picture has; ask for npy")
+            content = json.dumps(json_of(made)).encode()
+        elif self.format != "npy" and made.shape[2] not in PICTURE_CHANNELS:
+            raise UnknownTypeError(f"the answer has {made.shape[2]} channels, which no picture has; ask for npy")
         else:
-            content = await run_in_threadpool(encode_image, result, self.format)
+            content = encode_image(made, self.format)
         self.seconds["encode"] = time.perf_counter() - start
         return content
 
+    async def turn(self, watch: Watch) -> bytes:
+        """`content`, once it is the engine's turn."""
+        done = await self.worker.line.run(self.content, watch)
+        self.seconds["queue"] = done.waited
+        return done.result
+
     async def answer(self, watch: Watch) -> Response:
         """The whole way. Its stages' times and what was done to its pictures are in the headers."""
-        content = await self.encoded(await self.result(watch))
+        content = await self.turn(watch)
         kind = "application/json" if self.operation.answers == "json" else FORMATS[self.format]
         return Response(content, media_type=kind, headers=self.headers())
 

@@ -2,14 +2,17 @@
 
 import statistics
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from runtime.engines.engine import engine_spec
 from runtime.engines.native_engine import physical_cores
 from runtime.errors import Pix2rtError
+from runtime.media.images import encode_image
 from runtime.runners.runner import Runner
 from runtime.server.inference import RUNNERS
 
@@ -38,37 +41,29 @@ class Parallel:
 
 
 def choose(paths: Sequence[Path], device: str, backend: str) -> Parallel:
-    """Measure engines with their example inputs, one call on all cores against several on fewer.
+    """Measure engines with their example inputs, from arrays to the bytes of a picture: one call on all cores against
+    two on half of them, and so on while that does more.
 
     Several are chosen only where all engines together then do a tenth more, because each answer takes longer.
     Engines that do not load are left out.
     """
     cores = physical_cores()
-    candidates = [(cores // threads, threads) for threads in _divisors(cores)]
-    first = [_speed(path, device, backend, *candidates[0]) for path in paths]
-    gains = [1.0]
-    for candidate in candidates[1:]:
-        pairs = [
-            (_speed(path, device, backend, *candidate), old) for path, old in zip(paths, first, strict=True) if old
-        ]
-        ratios = [new / old for new, old in pairs if new]
-        gains.append(statistics.geometric_mean(ratios) if ratios else 0.0)
-    best = max(range(len(gains)), key=gains.__getitem__)
-    chosen = best if gains[best] >= _WORTH else 0
-    return Parallel(*candidates[chosen], gains[chosen] if len(gains) > 1 else None)
+    one = [_speed(path, device, backend, 1, cores) for path in paths]
+    best, calls = Parallel(1, cores), 2
+    while calls <= cores:
+        speeds = [_speed(path, device, backend, calls, cores // calls) for path in paths]
+        ratios = [new / old for new, old in zip(speeds, one, strict=True) if new and old]
+        gain = statistics.geometric_mean(ratios) if ratios else 0.0
+        if gain < max(_WORTH, best.gain or 0.0):
+            break
+        best, calls = Parallel(calls, cores // calls, gain), 2 * calls
+    return best
 
 
 def given(calls: int | None, threads: int | None) -> Parallel:
     """What the user named; the other is what fills the machine."""
     cores = physical_cores()
     return Parallel(calls or max(1, cores // (threads or cores)), threads or max(1, cores // (calls or 1)))
-
-
-def _divisors(cores: int) -> Iterator[int]:
-    yield cores
-    for threads in range(cores // 2, 0, -1):
-        if cores % threads == 0:
-            yield threads
 
 
 def _speed(path: Path, device: str, backend: str, calls: int, threads: int) -> float | None:
@@ -83,12 +78,14 @@ def _speed(path: Path, device: str, backend: str, calls: int, threads: int) -> f
 
 
 def _calls_a_second(runner: Runner, calls: int) -> float:
-    ends = time.perf_counter() + _SECONDS
+    example, ends = runner.example(runner.spec), time.perf_counter() + _SECONDS
 
     def repeat(_: int) -> int:
         count = 0
         while not count or time.perf_counter() < ends:
-            runner.warm_up()
+            made = runner.run(**example, **runner.quick_options)
+            if isinstance(made, np.ndarray):
+                encode_image(made, "png")
             count += 1
         return count
 

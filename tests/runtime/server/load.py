@@ -9,8 +9,8 @@ Client and server share the machine. Exit code 1 where an answer is wrong.
 import argparse
 import collections
 import http.client
-import itertools
 import random
+import socket
 import statistics
 import sys
 import tempfile
@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +30,7 @@ from runtime import Inpainter, SketchCompleter, Synthesizer, Translator
 from runtime.media.decoding import Upload
 from runtime.media.images import encode_image, read_image, read_inst_map, read_label_map, read_photo
 from runtime.media.mask_images import read_hole_mask
+from runtime.runners.runner import Runner
 from runtime.server.parallel import Parallel, given
 from tests.paths import ROOT
 from tests.runtime.requests import form, png
@@ -177,52 +179,126 @@ def mixed(server: Running, every: list[Case], count: int, clients: int) -> int:
     return outcome.wrong
 
 
-def library(one: Case, image: bytes, parallel: Parallel, seconds: float) -> float:
-    """Pictures a second of the library in a loop, from the bytes of a file to those of another."""
-    with Translator("edges2photo", threads=parallel.threads) as translator:
-        ends = time.perf_counter() + seconds
+@dataclass(frozen=True)
+class Loop:
+    """What is asked over and over: of the server, and of the library from the bytes of a file to those of another."""
 
-        def loop(_: int) -> int:
+    name: str
+    path: str
+    fields: dict
+    runner: type[Runner]
+    work: Callable[[Runner], np.ndarray]
+
+
+def loops() -> list[Loop]:
+    """A small picture, a large one, and the two heavier engines."""
+    found = []
+    for side in (256, 1024):
+        image = png(picture("edges2photo_input.png", side))
+        fields = {"image": image, "derive": "false"}
+        read = partial(read_image, Upload("image", image), 1)
+        found.append(
+            Loop(
+                f"edges2photo {side}×{side}",
+                "/v1/edges2photo/translate",
+                fields,
+                Translator,
+                lambda runner, read=read: runner.run(read().pixels),
+            )
+        )
+    photo, mask = ((ASSETS / f"inpaint_{end}").read_bytes() for end in ("photo.jpg", "mask.png"))
+    labels, instances = ((ASSETS / f"street_{end}.png").read_bytes() for end in ("labels", "instances"))
+    filled = partial(read_hole_mask, Upload("mask", mask), lambda _: None)
+    found.append(
+        Loop(
+            "inpaint 512×512",
+            "/v1/inpaint/inpaint",
+            {"image": photo, "mask": mask},
+            Inpainter,
+            lambda runner: runner.run(read_photo(Upload("photo", photo)), filled()),
+        )
+    )
+    found.append(
+        Loop(
+            "street 2048×1024",
+            "/v1/street/synthesize",
+            {"label_map": labels, "inst_map": instances},
+            Synthesizer,
+            lambda runner: runner.run(
+                read_label_map(Upload("labels", labels), runner.labels), read_inst_map(Upload("instances", instances))
+            ),
+        )
+    )
+    return found
+
+
+def library(loop: Loop, parallel: Parallel, seconds: float) -> tuple[float, bytes]:
+    """Pictures a second of the library, and one of them."""
+    with loop.runner(loop.path.split("/")[2], threads=parallel.threads) as runner:
+        ends, made = time.perf_counter() + seconds, b""
+
+        def repeat(_: int) -> int:
+            nonlocal made
             count = 0
-            while time.perf_counter() < ends:
-                made = encode_image(translator.run(read_image(Upload("image", image), 1).pixels), "png")
-                assert made == one.expected
+            while not count or time.perf_counter() < ends:
+                made = encode_image(loop.work(runner), "png")
                 count += 1
             return count
 
         start = time.perf_counter()
         with ThreadPoolExecutor(parallel.calls) as threads:
-            done = sum(threads.map(loop, range(parallel.calls)))
-        return done / (time.perf_counter() - start)
+            done = sum(threads.map(repeat, range(parallel.calls)))
+        return done / (time.perf_counter() - start), made
 
 
-def saturation(server: Running, every: list[Case], seconds: float, clients: int, turns: int) -> None:
+def served(server: Running, one: Case, clients: int, seconds: float) -> float:
+    """Answers a second, asked by sockets that cost next to nothing."""
+    head = f"POST {one.path} HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: {len(one.body)}\r\n"
+    sent = (head + "".join(f"{name}: {value}\r\n" for name, value in one.headers.items()) + "\r\n").encode() + one.body
+    assert isinstance(one.expected, bytes)
+    expected, ends = one.expected, time.perf_counter() + seconds
+
+    def client(_: int) -> int:
+        count = 0
+        with socket.create_connection(("127.0.0.1", server.port), 60) as opened:
+            while time.perf_counter() < ends:
+                opened.sendall(sent)
+                received = opened.recv(2**20)
+                while b"\r\n\r\n" not in received or len(received) < received.index(b"\r\n\r\n") + 4 + len(expected):
+                    received += opened.recv(2**20)
+                assert received.endswith(expected)
+                count += 1
+        return count
+
+    start = time.perf_counter()
+    with ThreadPoolExecutor(clients) as threads:
+        done = sum(threads.map(client, range(clients)))
+    return done / (time.perf_counter() - start)
+
+
+def saturation(server: Running, seconds: float, clients: int, turns: int) -> None:
     """Print what server and library do a second, in turns."""
-    image = png(picture("edges2photo_input.png", 256))
-    body, _ = form({"image": image, "derive": "false"})
-    one = next(one for one in every if one.body == body)
-    candidates = [given(None, threads) for threads in sorted({1, given(None, None).threads})]
-    ratios = []
-    for turn in range(turns):
-        ends = time.perf_counter() + seconds
-        requests = itertools.takewhile(lambda _: time.perf_counter() < ends, itertools.repeat(one))  # noqa: B023
-        start = time.perf_counter()
-        outcome = run_clients(server, requests, clients, lambda _: None)
-        served = (outcome.count - outcome.refused) / (time.perf_counter() - start)
-        speeds = {str(parallel): library(one, image, parallel, seconds) for parallel in candidates}
-        best = max(speeds.values())
-        ratios.append(served / best)
-        told = ", ".join(f"{name} {speed:.1f}" for name, speed in speeds.items())
-        print(f"turn {turn + 1}: server {served:.1f} a second, library {told}: {served / best:.3f}×", flush=True)
-    print(f"saturation at 256×256: {statistics.median(ratios):.3f}× of the library's best loop (median of {turns})")
+    print("| request | server | library, one at a time | library, one a core | server to the best |")
+    print("|---|---|---|---|---|")
+    one, many = given(1, None), given(None, 1)
+    for loop in loops():
+        _, expected = library(loop, one, 0)
+        asked = Case(loop.name, 1, loop.path, *form(loop.fields), expected)
+        speeds = [
+            (served(server, asked, clients, seconds), library(loop, one, seconds)[0], library(loop, many, seconds)[0])
+            for _ in range(turns)
+        ]
+        ratio = statistics.median(speed / max(others) for speed, *others in speeds)
+        shown = " | ".join(f"{statistics.median(column):.2f}" for column in zip(*speeds, strict=True))
+        print(f"| {loop.name} | {shown} | {ratio:.2f}× |", flush=True)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--requests", type=int, default=10_000)
     parser.add_argument("--clients", type=int, default=16)
-    parser.add_argument("--saturation", type=float, default=10, help="seconds of a turn; 0 for none")
-    parser.add_argument("--turns", type=int, default=5)
+    parser.add_argument("--saturation", type=float, default=4, help="seconds of a turn; 0 for none")
+    parser.add_argument("--turns", type=int, default=7)
     parser.add_argument("options", nargs="*", help="of pix2rt serve, after --")
     arguments = parser.parse_args()
     every = list(cases())
@@ -230,10 +306,10 @@ def main() -> int:
         tempfile.TemporaryDirectory() as folder,
         running(Path(folder), "serve", *ENGINES, *arguments.options) as server,
     ):
-        print(server.errors.read_text(), end="")
+        print(server.errors.read_text(), end="", flush=True)
         wrong = mixed(server, every, arguments.requests, arguments.clients) if arguments.requests else 0
         if arguments.saturation:
-            saturation(server, every, arguments.saturation, 4, arguments.turns)
+            saturation(server, arguments.saturation, 4, arguments.turns)
     return min(1, wrong)
 
 
