@@ -13,6 +13,7 @@ from export.errors import ExportError
 from export.family_parameters import given_options, with_family_options
 from export.options import engine_paths, parse_size, parse_sizes
 from export.progress import Steps
+from runtime.commands.config import Config
 from runtime.commands.console import Commands
 from runtime.commands.lazy import REST, Verb, Version
 from runtime.engines.names import engine_path
@@ -180,6 +181,7 @@ def onnx(
         bool,
         typer.Option("--baseline", help="The naive export with float input, to measure against.", rich_help_panel=REST),
     ] = False,
+    config: Config = None,
     **options: Any,
 ) -> None:
     """Export a checkpoint to ONNX and compare the two; an engine that differs is not written."""

@@ -15,6 +15,7 @@ from tests.paths import ROOT
 PACKAGES = ("runtime", "training", "export", "cuda_ext")
 FRONT = ROOT / "runtime" / "front"  # a folder that holds the package pix2rt, which is on top of all others
 LAZY = "runtime.commands.lazy"  # errors to exit codes, of every command line
+CONFIG = "runtime.commands.config"  # options from a file
 EXTRAS = "runtime.extras"
 ONNX_ENGINE = "runtime.engines.onnx_engine"  # how onnxruntime is loaded and opens a file
 SIBLINGS_OF_RUNTIME = {
@@ -162,7 +163,7 @@ def floor(name: str) -> int:
 
 class TrainingRule(Rule):
     def allows(self, module: str, name: str, top: str) -> bool:
-        if begins(name, LAZY):
+        if begins(name, LAZY, CONFIG):
             return module == "training.commands.console"
         if begins(name, EXTRAS):
             return True

@@ -12,6 +12,7 @@ from training.errors import TrainingError
 
 OPTIONS_FILE = "options.json"
 # What may change between the start of a run and its resumption without changing its result.
+SCHEDULE = ("epochs", "decay_epochs")  # may grow
 RESUMABLE = ("workers", "save_every", "log_every", "sample_every")
 
 
@@ -99,14 +100,21 @@ def resolve(
     return kind(**{**presets[preset], **{name: value for name, value in given.items() if value is not None}})
 
 
-def save_options(options: LoopOptions, preset: str, folder: Path) -> None:
+def save_options(options: LoopOptions, preset: str, folder: Path) -> str:
     """Write the resolved options into the run folder; refuse to resume a run under other ones.
+
+    A run may be lengthened: further epochs at the full learning rate, or while it falls. The learning rate then follows
+    the new schedule from the next step on; the file keeps what it was before.
+
+    Returns:
+        A sentence for the user where the run was lengthened, else "".
 
     Raises:
         TrainingError: the folder holds a run with other options; they are listed.
     """
     path = folder / OPTIONS_FILE
-    document = {"preset": preset, **dataclasses.asdict(options)}
+    document: dict[str, Any] = {"preset": preset, **dataclasses.asdict(options)}
+    lengthened = ""
     if path.is_file():
         try:
             # A run of an earlier version did what the defaults of newer options say.
@@ -115,10 +123,29 @@ def save_options(options: LoopOptions, preset: str, folder: Path) -> None:
         except (ValueError, TypeError) as error:
             raise TrainingError(f"{path} is damaged ({error}); train into a new folder") from error
         changed = [name for name in document if name not in RESUMABLE and before.get(name) != document[name]]
-        if changed:
+        if "lengthened" in before:
+            document["lengthened"] = before["lengthened"]
+        if changed and set(changed) <= set(SCHEDULE) and _epochs(document) > _epochs(before):
+            lengthened = _lengthened(before, document)
+            document["lengthened"] = [*before.get("lengthened", ()), {name: before[name] for name in SCHEDULE}]
+        elif changed:
             listed = ", ".join(f"{name} {before.get(name)!r} → {document[name]!r}" for name in changed)
             raise TrainingError(
-                f"{folder} holds a run with other options ({listed}); train into a new folder to change them"
+                f"{folder} holds a run with other options ({listed}); train into a new folder to change them; only "
+                "--epochs and --decay-epochs may grow"
             )
     with atomic_path(path) as temporary:
         temporary.write_text(json.dumps(document, indent=2) + "\n")
+    return lengthened
+
+
+def _epochs(document: Mapping[str, Any]) -> int:
+    return sum(int(document[name]) for name in SCHEDULE)
+
+
+def _lengthened(before: Mapping[str, Any], document: Mapping[str, Any]) -> str:
+    was, is_now = (f"{one['epochs']} + {one['decay_epochs']}" for one in (before, document))
+    return (
+        f"the run is lengthened from {was} epochs to {is_now}: from here on the learning rate is {document['lr']:g} up "
+        f"to epoch {document['epochs']}, then falls to zero until epoch {_epochs(document)}"
+    )

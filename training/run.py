@@ -1,5 +1,6 @@
 """One training run: from resolved options to a run folder that is trained to its end."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from accelerate.utils import set_seed
@@ -25,12 +26,16 @@ def create_system(family: str, options: LoopOptions) -> System:
     return system
 
 
-def open_run(family: str, options: LoopOptions, preset: str, folder: Path) -> Trainer:
-    """The trainer of a run folder, at the step that the folder has reached.
+def open_run(
+    family: str, options: LoopOptions, preset: str, folder: Path, notify: Callable[[str], None] = lambda sentence: None
+) -> Trainer:
+    """The trainer of a run folder, at the step that the folder has reached; `notify` is told where it is lengthened.
 
     Raises:
         TrainingError: the folder holds a run with other options.
     """
     system = create_system(family, options)
-    save_options(options, preset, folder)
+    lengthened = save_options(options, preset, folder)
+    if lengthened:
+        notify(lengthened)
     return Trainer(system, options, folder)

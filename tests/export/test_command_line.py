@@ -39,7 +39,8 @@ def test_a_process_of_its_own(tmp_path: Path) -> None:
 
 def test_export_and_validate(tiny_engines: Tiny, tmp_path: Path) -> None:
     checkpoint = save_tiny_checkpoint("no_edges", tmp_path / "c.safetensors")
-    result = export("onnx", checkpoint, "--size", "16x24", "--precision", "fp16", "-o", tmp_path / "e.onnx")
+    (tmp_path / "options.toml").write_text('size = "16x24"\nprecision = ["fp16"]\n')
+    result = export("onnx", checkpoint, "--config", tmp_path / "options.toml", "-o", tmp_path / "e.onnx")
     assert (result.returncode, result.stderr) == (0, "")
     assert "parity" in result.stdout
     assert read_spec(tmp_path / "e.onnx").size == (16, 24)

@@ -3,10 +3,11 @@
 import typer
 from rich.console import Console
 
+from runtime.commands.config import Config
 from runtime.commands.lazy import REST, Entry, LazyGroup, Verb, Version
 from training.networks import FAMILIES
 
-__all__ = ["COMMANDS", "REST", "TrainingCommands", "Verb", "app", "console"]
+__all__ = ["COMMANDS", "REST", "Config", "TrainingCommands", "Verb", "app", "console"]
 
 
 def _entry(module: str, summary: str) -> Entry:

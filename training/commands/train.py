@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from training.commands.console import Verb, app, console
+from training.commands.console import Config, Verb, app, console
 from training.commands.parameters import help_of, options_of, parameter, use_parameters
 from training.networks import FAMILIES
 from training.options import LoopOptions, resolve
@@ -23,7 +23,7 @@ def train(family: str, preset: str, folder: Path, dry_run: bool, given: dict[str
     if dry_run:
         describe(create_system(family, options), options, preset)
         return
-    trainer = open_run(family, options, preset, folder)
+    trainer = open_run(family, options, preset, folder, console.print)
     if trainer.accelerator.is_main_process and trainer.step:
         console.print(f"resuming {folder} at step {trainer.step} of {trainer.total_steps}")
     trainer.run()
@@ -70,7 +70,7 @@ def add_family(family: str) -> None:
     module = family_system(family)
     presets = ", ".join(module.PRESETS)
 
-    def command(preset: str, output: Path, dry_run: bool, **given: Any) -> None:
+    def command(preset: str, output: Path, dry_run: bool, config: Path | None, **given: Any) -> None:
         train(family, preset, output, dry_run, given)
 
     positional = parameter("preset", Annotated[str, typer.Argument(help=f"one of {presets}")])
@@ -78,6 +78,7 @@ def add_family(family: str) -> None:
         positional.replace(kind=positional.POSITIONAL_OR_KEYWORD),
         parameter("output", Annotated[Path, typer.Option("--output", "-o", help="run folder; run again to resume")]),
         parameter("dry_run", Annotated[bool, typer.Option("--dry-run", help="print what would be done")], False),
+        parameter("config", Config, None),
         *options_of(module.Options),
     ]
     use_parameters(command, parameters)
