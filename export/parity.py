@@ -15,6 +15,7 @@ MIN_PSNR_DB = {"fp16": 45.0}
 # Of a map of ids, uint8 [N, H, W], numbers say nothing of distance. Where two scores all but tie, rounding decides.
 MAX_DIFFERING_IDS = {"fp32": 0.001, "fp16": 0.02}
 _AXES_OF_A_MAP = 3
+_LEVELS_OF_THE_LARGEST = 127.5  # grey levels from nothing to the largest magnitude of floats
 
 
 @dataclass(frozen=True)
@@ -25,20 +26,24 @@ class Parity:
         max_grey_levels: largest difference, in steps of 1/255 of the value range: of floats, from minus to plus the
             largest magnitude that the checkpoint gives.
         psnr_db: peak signal-to-noise ratio; infinite where all is equal.
-        differing_bytes: share of values that differ, 0 to 1.
+        differing_bytes: share of bytes that differ, 0 to 1; floats do not count.
+        float_difference: largest difference of outputs that are floats, as a share of the largest magnitude that the
+            checkpoint gives; None where all are bytes.
     """
 
     max_grey_levels: float
     psnr_db: float
     differing_bytes: float
+    float_difference: float | None = None
 
     def figures(self) -> dict[str, float]:
         """For the specification; JSON has no infinity, so equality is written as 999 dB."""
-        return {
+        figures = {
             "max_grey_levels": self.max_grey_levels,
             "psnr_db": min(self.psnr_db, 999.0),
             "differing_bytes": self.differing_bytes,
         }
+        return figures if self.float_difference is None else figures | {"float_difference": self.float_difference}
 
 
 def compare(name: str, expected: NDArray[Any], received: NDArray[Any], precision: str) -> Parity:
@@ -69,11 +74,13 @@ def measure(expected: NDArray[Any], received: NDArray[Any]) -> Parity:
     difference = np.abs(received.astype(np.float64) - expected.astype(np.float64)) / _grey_level(expected)
     if _is_id_map(expected):
         difference = np.where(difference > 0, 255.0, 0.0)  # a wrong id is as wrong as can be
+    largest, is_bytes = float(difference.max(initial=0.0)), expected.dtype == np.uint8
     square = float(np.mean(np.square(difference), dtype=np.float64))
     return Parity(
-        max_grey_levels=float(difference.max(initial=0.0)),
+        max_grey_levels=largest,
         psnr_db=10 * math.log10(255.0**2 / square) if square else math.inf,
-        differing_bytes=float(np.mean(difference > 0)),
+        differing_bytes=float(np.mean(difference > 0)) if is_bytes else 0.0,
+        float_difference=None if is_bytes else largest / _LEVELS_OF_THE_LARGEST,
     )
 
 
@@ -81,7 +88,7 @@ def _grey_level(expected: NDArray[Any]) -> float:
     """One of 255 steps; of nothing but zeros next to nothing, for then every difference is one."""
     if expected.dtype == np.uint8:
         return 1.0
-    return max(float(np.abs(expected).max(initial=0.0)) / 127.5, float(np.finfo(np.float32).tiny))
+    return max(float(np.abs(expected).max(initial=0.0)) / _LEVELS_OF_THE_LARGEST, float(np.finfo(np.float32).tiny))
 
 
 def worst(parities: Iterable[Parity]) -> Parity:
@@ -91,6 +98,7 @@ def worst(parities: Iterable[Parity]) -> Parity:
         max(row.max_grey_levels for row in rows),
         min(row.psnr_db for row in rows),
         max(row.differing_bytes for row in rows),
+        max((row.float_difference for row in rows if row.float_difference is not None), default=None),
     )
 
 

@@ -54,15 +54,16 @@ def engine_table(engine: Exported) -> Table:
 
 def parity_table(rows: Sequence[ParityRow]) -> Table:
     """One line an engine."""
-    columns = ("precision", "names", "shapes", "grey levels", "PSNR dB", "differing", "verdict")
+    columns = ("precision", "names", "shapes", "grey levels", "PSNR dB", "bytes differ", "floats differ", "verdict")
     table = Table(Column("engine", overflow="fold"), *columns)
     for row in rows:
-        figures = ["–"] * 3
+        figures = ["–"] * 4
         if row.parity:
             figures = [
                 f"{row.parity.max_grey_levels:.4g}",
                 f"{row.parity.psnr_db:.1f}",
                 f"{row.parity.differing_bytes:.3%}",
+                "–" if row.parity.float_difference is None else f"{row.parity.float_difference:.2g}",
             ]
         verdict = "[red]differs[/red]" if row.failure else "[green]equal[/green]"
         table.add_row(row.engine, row.precision, _mark(row.names_fit), _mark(row.shapes_fit), *figures, verdict)

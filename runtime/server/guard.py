@@ -1,10 +1,9 @@
 """Who may talk to the server, and how much: host names, origins, the token, and the size of what comes in."""
 
 import asyncio
-import contextlib
 import hmac
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from http.cookies import CookieError, SimpleCookie
 from urllib.parse import parse_qs
@@ -13,6 +12,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from runtime.errors import InputError
+from runtime.server.line import QueueFullError
 from runtime.server.problems import TooLargeError, TooSlowError, problem
 
 COOKIE = "pix2rt_token"
@@ -38,6 +38,27 @@ class _StalledError(Exception):
     """A client does not read its answer: its connection ends."""
 
 
+@dataclass
+class Uploads:
+    """What all requests together have sent and are not done with.
+
+    Attributes:
+        most: bytes that are kept.
+        held: bytes that are there.
+    """
+
+    most: int = 16 * MAX_UPLOAD
+    held: int = 0
+
+    def take(self, count: int) -> None:
+        """Further bytes; raises QueueFullError where there are too many."""
+        if self.held + count > self.most:
+            raise QueueFullError(
+                f"the server holds {self.held / 2**20:.0f} MiB of uploads, as much as it keeps; try again in 1 s", 1
+            )
+        self.held += count
+
+
 @dataclass(frozen=True)
 class Guard:
     """Lets through what a page of this server sends, and nothing else.
@@ -51,6 +72,7 @@ class Guard:
         max_upload: bytes of one request.
         open_paths: what needs no token: whether the server lives.
         seconds: that an upload may take, and again a part of the answer to be taken; None for any time.
+        uploads: of all requests.
     """
 
     app: ASGIApp
@@ -59,6 +81,7 @@ class Guard:
     max_upload: int = MAX_UPLOAD
     open_paths: tuple[str, ...] = ()
     seconds: float | None = None
+    uploads: Uploads = field(default_factory=Uploads)
 
     def __post_init__(self) -> None:
         if self.hosts is None and not self.token:
@@ -70,8 +93,13 @@ class Guard:
             return
         refusal = self._refusal(scope)
         if refusal is None:
-            with contextlib.suppress(_StalledError):
-                await self.app(scope, self._counted(receive), self._sealed(scope, send))
+            received = [0]
+            try:
+                await self.app(scope, self._counted(receive, received), self._sealed(scope, send))
+            except _StalledError:
+                pass
+            finally:
+                self.uploads.held -= received[0]
         elif scope["type"] == "websocket":
             await receive()
             await send({"type": "websocket.close", "code": _REFUSED, "reason": refusal[1]})
@@ -106,12 +134,12 @@ class Guard:
         bearer = headers.get("authorization", "").removeprefix("Bearer ")
         return any(hmac.compare_digest(one.encode(), (self.token or "").encode()) for one in (kept, given, bearer))
 
-    def _counted(self, receive: Receive) -> Receive:
+    def _counted(self, receive: Receive, received: list[int]) -> Receive:
         """Ends a request whose body is larger than its header said, or that said nothing; or that is too slow."""
-        received, ends, has_more = 0, self._deadline(), True
+        ends, has_more = self._deadline(), True
 
         async def counted() -> Message:
-            nonlocal received, has_more
+            nonlocal has_more
             if not has_more:  # only that the client leaves is still to come, whenever it does
                 return await receive()
             try:
@@ -120,9 +148,11 @@ class Guard:
             except TimeoutError as error:
                 raise TooSlowError(f"the upload took more than {self.seconds:g} s; send it faster, or less") from error
             if message["type"] == "http.request":
-                received += len(message.get("body", b""))
+                count = len(message.get("body", b""))
+                self.uploads.take(count)
+                received[0] += count
                 has_more = message.get("more_body", False)
-                if received > self.max_upload:
+                if received[0] > self.max_upload:
                     raise TooLargeError(_too_large(self.max_upload))
             return message
 

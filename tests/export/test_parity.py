@@ -19,6 +19,16 @@ def test_figures() -> None:
     assert parity.psnr_db == pytest.approx(10 * math.log10(255**2 * 192 / 5))
     assert measure(IMAGE, IMAGE).figures() == {"max_grey_levels": 0, "psnr_db": 999, "differing_bytes": 0}
     assert worst([parity, Parity(1, 20, 0.5)]) == Parity(2, 20, 0.5)
+    assert worst([parity, Parity(1, 20, 0.5, 1e-3), Parity(1, 20, 0.5, 1e-4)]) == Parity(2, 20, 0.5, 1e-3)
+
+
+def test_floats_are_told_in_their_own_terms():
+    """As a share of the largest; none of their bytes counts as one that differs."""
+    reference = np.array([[-4.0, 1.0, 3.0]], np.float32)
+    parity = measure(reference, reference + np.float32(0.002))
+    assert parity.float_difference == pytest.approx(0.0005, rel=1e-3)
+    assert parity.differing_bytes == 0
+    assert parity.figures()["float_difference"] == parity.float_difference
 
 
 RAMP = np.linspace(-1, 1, 48, dtype=np.float32).reshape(1, 3, 4, 4)

@@ -8,7 +8,8 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
 from runtime.errors import DeviceError, InputError
-from runtime.server.guard import Guard
+from runtime.server.guard import Guard, Uploads
+from runtime.server.line import QueueFullError
 from runtime.server.problems import TooLargeError
 from runtime.server.serve import listen
 from tests.runtime import tiny_translators
@@ -90,6 +91,33 @@ def test_the_limit_itself_is_let_through(sizes):
         return
     with pytest.raises(TooLargeError):
         asyncio.run(answer)
+
+
+def test_uploads_of_all_requests_together_have_a_limit():
+    """What ends gives its bytes back, also where it was refused."""
+    scope = {"type": "http", "method": "POST", "path": "/", "headers": [(b"host", b"localhost")]}
+    begun, over = [], asyncio.Event()
+
+    async def app(scope, receive, send):
+        await receive()
+        begun.append(scope)
+        await over.wait()
+
+    async def receive():
+        return {"type": "http.request", "body": bytes(10), "more_body": True}
+
+    async def run():
+        guard = Guard(app, max_upload=10, uploads=Uploads(25))
+        two = [asyncio.create_task(guard(scope, receive, None)) for _ in range(2)]
+        while len(begun) < 2:
+            await asyncio.sleep(0)
+        with pytest.raises(QueueFullError, match="as much as it keeps; try again in 1 s"):
+            await guard(scope, receive, None)
+        over.set()
+        await asyncio.gather(*two)
+        assert guard.uploads.held == 0
+
+    asyncio.run(run())
 
 
 def test_beyond_the_last_port_none_is_tried():
