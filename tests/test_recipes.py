@@ -60,7 +60,13 @@ def engine_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., tuple[P
     return made
 
 
-@pytest.mark.parametrize("derive", DERIVATIONS)
+# Made by the same lines of code as the others; a night runs all.
+NIGHTLY = ("soft-edges", "grey", "edges")
+
+
+@pytest.mark.parametrize(
+    "derive", [pytest.param(one, marks=pytest.mark.nightly) if one in NIGHTLY else one for one in DERIVATIONS]
+)
 def test_translate_makes_evaluations_picture(engine_of: Any, derive: str, data: Path, tmp_path: Path) -> None:
     checkpoint, engine = engine_of(derive)
     recipe = read_spec(engine).recipe

@@ -26,14 +26,14 @@ ENGINES = [
 ]
 TRANSLATORS = [  # variant, precision, dynamic, normalisation, stochastic
     ("unet", "fp32", False, "per-image", False),
-    ("unet", "fp32", True, "per-image", False),
-    ("unet", "fp32", True, "batch-stats", False),
+    pytest.param("unet", "fp32", True, "per-image", False, marks=pytest.mark.nightly),
+    pytest.param("unet", "fp32", True, "batch-stats", False, marks=pytest.mark.nightly),
     ("unet", "fp16", False, "running-stats", False),
     ("unet_grey", "fp16", False, None, False),
     ("resnet", "fp32", True, "batch-stats", False),
     ("resnet_bilinear", "fp32", False, None, False),
-    ("unet", "fp32", False, None, True),
-    ("unet", "fp32", True, None, True),
+    pytest.param("unet", "fp32", False, None, True, marks=pytest.mark.nightly),
+    pytest.param("unet", "fp32", True, None, True, marks=pytest.mark.nightly),
     ("resnet", "fp16", True, None, True),
 ]
 

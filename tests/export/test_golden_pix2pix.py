@@ -32,9 +32,9 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize(
     ("mode", "size"),  # the original's batch statistics are those of two images, a static engine takes one
     [
-        ("per-image", (128, 128)),
+        pytest.param("per-image", (128, 128), marks=pytest.mark.nightly),
         ("per-image", None),
-        ("running-stats", (128, 128)),
+        pytest.param("running-stats", (128, 128), marks=pytest.mark.nightly),
         ("running-stats", None),
         ("batch-stats", None),
     ],

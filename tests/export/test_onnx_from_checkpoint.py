@@ -23,7 +23,17 @@ from training.checkpoint import save_checkpoint, sha256_of
 from training.networks import family_networks
 
 VARIANTS = tuple(ARCHITECTURES)
-DYNAMIC = (("global", "fp32"), ("no_edges", "fp32"), ("rgb", "fp32"), ("features", "fp32"), ("features", "fp16"))
+DYNAMIC = (
+    ("global", "fp32"),
+    pytest.param("no_edges", "fp32", marks=pytest.mark.nightly),
+    pytest.param("rgb", "fp32", marks=pytest.mark.nightly),
+    pytest.param("features", "fp32", marks=pytest.mark.nightly),
+    ("features", "fp16"),
+)
+FP16 = tuple(
+    one if one in ("local", "features", "rgb_to_five") else pytest.param(one, marks=pytest.mark.nightly)
+    for one in VARIANTS
+)
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
@@ -38,7 +48,7 @@ def test_fp32_engine_equals_checkpoint(variant: str, tiny_engines: Tiny) -> None
         assert np.abs(received.astype(int) - expected).max() <= GREY_LEVELS["fp32"]
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("variant", FP16)
 def test_fp16_engine_is_close_to_checkpoint(variant: str, tiny_engines: Tiny) -> None:
     checkpoint = tiny_checkpoint(variant)
     inputs = random_inputs(checkpoint, 1, *SIZE)
@@ -222,7 +232,7 @@ def test_too_many_weights_for_one_file_are_refused(tmp_path: Path, monkeypatch: 
         export_onnx(path, tmp_path / "e.onnx", size=SIZE)
 
 
-@pytest.mark.parametrize("mode", ["running-stats", "batch-stats"])
+@pytest.mark.parametrize("mode", ["running-stats", pytest.param("batch-stats", marks=pytest.mark.nightly)])
 def test_batch_norm_of_pix2pixhd_in_every_mode(mode: str, tiny_engines: Tiny) -> None:
     checkpoint = tiny_checkpoint("batch_norm")
     inputs = random_inputs(checkpoint, 1, *SIZE)
