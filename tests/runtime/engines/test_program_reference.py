@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from runtime.engines.onnx_engine import OnnxEngine
 from runtime.engines.onnx_metadata import read_spec
 from runtime.engines.program import PROGRAM_KEY, read_program
+from runtime.engines.program_layers import InstanceNorm
 from runtime.engines.spec import SPEC_KEY, TensorSpec
 from tests.paths import ROOT
 from tests.runtime import tiny_programs
@@ -62,7 +63,9 @@ def test_random_layers(tmp_path_factory, case):
     tiny_programs.engine(path, program, spec, weights)
     expected, received = run_both(path, {"image": image})
     scale = max(np.abs(expected["features"]).max(), 1)
-    np.testing.assert_allclose(received["features"] / scale, expected["features"] / scale, atol=1e-3)
+    # ONNX Runtime 1.21 sums up planes in float32: of all but constant ones the mean is off by 1e-5, divided by √ε.
+    atol = 1e-2 if any(isinstance(layer, InstanceNorm) for layer in program.layers) else 1e-3
+    np.testing.assert_allclose(received["features"] / scale, expected["features"] / scale, atol=atol)
 
 
 def resized(path, source, height, width):
