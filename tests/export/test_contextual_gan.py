@@ -101,7 +101,16 @@ def test_the_engines_gradient_is_autograds(exported: Exported) -> None:
 
 
 @needs_kernels
-@pytest.mark.parametrize("changes", [{}, {"n_levels": 3, "z_nc": 7}, {"d_norm": "none", "ndf": 3}])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        *(
+            pytest.param(one, marks=pytest.mark.nightly)
+            for one in ({"n_levels": 3, "z_nc": 7}, {"d_norm": "none", "ndf": 3})
+        ),
+    ],
+)
 def test_the_native_gradient_is_autograds(changes: dict[str, object], tmp_path: Path) -> None:
     checkpoint = tiny_checkpoint(1, **changes)
     save_checkpoint(checkpoint, tmp_path / "model.safetensors")

@@ -34,7 +34,7 @@ TRANSLATORS = [  # variant, precision, dynamic, normalisation, stochastic
     ("resnet_bilinear", "fp32", False, None, False),
     pytest.param("unet", "fp32", False, None, True, marks=pytest.mark.nightly),
     pytest.param("unet", "fp32", True, None, True, marks=pytest.mark.nightly),
-    ("resnet", "fp16", True, None, True),
+    pytest.param("resnet", "fp16", True, None, True, marks=pytest.mark.nightly),
 ]
 
 

@@ -36,7 +36,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("per-image", None),
         pytest.param("running-stats", (128, 128), marks=pytest.mark.nightly),
         ("running-stats", None),
-        ("batch-stats", None),
+        pytest.param("batch-stats", None, marks=pytest.mark.nightly),
     ],
 )
 def test_engine_gives_what_the_original_network_gave(

@@ -149,7 +149,10 @@ def quantised(image: torch.Tensor) -> Any:
     return np.clip(127.5 * image.numpy() + np.float32(127.5), 0, 255).astype(np.uint8).transpose(0, 2, 3, 1)
 
 
-@pytest.mark.parametrize(("name", "scales", "iterations"), [("one", 1, 1), ("two", 2, 2), ("dynamic", 2, 1)])
+@pytest.mark.parametrize(
+    ("name", "scales", "iterations"),
+    [("one", 1, 1), ("two", 2, 2), pytest.param("dynamic", 2, 1, marks=pytest.mark.nightly)],
+)
 @torch.no_grad()
 def test_fp32_engine_equals_the_definition(name: str, scales: int, iterations: int, engines: Any) -> None:
     engine = engines(name)

@@ -28,9 +28,14 @@ VARIANTS = [(variant, None) for variant in ARCHITECTURES]
 VARIANTS += [(variant, None) for variant, a in TRANSLATORS.items() if a.norm != "batch"]
 VARIANTS += [(variant, mode) for variant, a in TRANSLATORS.items() if a.norm == "batch" for mode in MODES]
 
+# Whose layers the others have, too.
+NIGHTLY = [("local", None), ("global", None), ("no_edges", None), ("rgb", None), ("unet_grey", None)]
+
 
 @pytest.mark.parametrize("dynamic", [pytest.param(False, marks=pytest.mark.nightly), True])
-@pytest.mark.parametrize(("variant", "mode"), VARIANTS)
+@pytest.mark.parametrize(
+    ("variant", "mode"), [pytest.param(*one, marks=pytest.mark.nightly) if one in NIGHTLY else one for one in VARIANTS]
+)
 def test_program_gives_what_the_checkpoint_gives(
     variant: str, mode: str | None, dynamic: bool, tiny_engines: Tiny
 ) -> None:

@@ -15,6 +15,7 @@ TINY = (
 )
 
 
+@pytest.mark.nightly
 def test_every_network_at_every_size(tmp_path: Path) -> None:
     steps: list[str] = []
     rows = cost_rows([(32, 32), (32, 64)], 2, steps.append, TINY)

@@ -117,7 +117,9 @@ def test_layers_are_numbered_and_share_a_holder() -> None:
     assert network[0].holder is network[1][1].holder is holder
 
 
-@pytest.mark.parametrize(("variant", "precision"), [("unet", "fp32"), ("resnet", "fp16")])
+@pytest.mark.parametrize(
+    ("variant", "precision"), [pytest.param("unet", "fp32", marks=pytest.mark.nightly), ("resnet", "fp16")]
+)
 def test_same_seed_same_bytes_and_a_batch_equals_singles(variant: str, precision: str, tiny_engines: Tiny) -> None:
     engine = tiny_engines(variant, precision, dynamic=True, stochastic=True)[0]
     inputs = random_inputs(tiny_checkpoint(variant), 3, 32, 48)

@@ -39,7 +39,7 @@ for kill in range(kills):
 """
 
 
-@pytest.mark.parametrize("kills", [6, pytest.param(20, marks=pytest.mark.nightly)])
+@pytest.mark.parametrize("kills", [3, pytest.param(20, marks=pytest.mark.nightly)])
 def test_kills(kills, tmp_path):
     data = str(scene_data(tmp_path / "scenes", 2))
     folder = tmp_path / "run"

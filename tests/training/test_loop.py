@@ -269,6 +269,7 @@ def drawn_by_ranks(folder, data, processes):
     return [torch.load(folder / f"drawn_{rank}.pt") for rank in range(processes)]
 
 
+@pytest.mark.nightly
 def test_processes_draw_different_noise(tmp_path, data):
     (tmp_path / "two").mkdir()
     first, second = drawn_by_ranks(tmp_path / "two", data, 2)
@@ -348,6 +349,7 @@ def test_evaluate(finished, data, tmp_path):
     assert sampled.returncode == 0, sampled.stderr
 
 
+@pytest.mark.nightly
 @needs_data
 def test_losses_fall_on_cityscapes(tmp_path):
     """Eight real triples at reduced size: what the discriminators' features see of the photos comes closer."""

@@ -115,7 +115,7 @@ def test_a_loop_that_is_dropped_frees_its_call(searcher, monkeypatch):
         original(self, *arguments, **options)
 
     monkeypatch.setattr(bound_session.Call, "__init__", counted)
-    for seed in range(20):
+    for seed in range(8):
         searcher.loop(search_inputs(seed), CARRIED).step()
         gc.collect()
     assert made["calls"] <= 2

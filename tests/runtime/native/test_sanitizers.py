@@ -73,6 +73,7 @@ def test_no_byte_beyond_and_nothing_undefined(tmp_path):
     assert result.stdout.strip() == "all clean"
 
 
+@pytest.mark.nightly
 def test_no_data_race(tmp_path):
     runtime_library("libtsan.so")
     flags = ["-fsanitize=thread"]

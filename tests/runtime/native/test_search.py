@@ -112,6 +112,7 @@ def test_a_closed_engine_ends_its_loops(tmp_path):
         engine.loop(tiny_search.inputs(), CARRIED)
 
 
+@pytest.mark.nightly
 def test_500_steps_of_the_shipped_search_are_those_of_onnx_runtime():
     """Small steps, for large ones part from each other after step 20: ONNX Runtime itself does where its start is
     moved by a millionth, just as far."""

@@ -87,6 +87,7 @@ def test_a_killed_worker_and_a_damaged_file(tmp_path):
     assert all(path.stat().st_mtime_ns == when for path, when in before.items())
 
 
+@pytest.mark.nightly
 def test_label_maps_with_their_instances(tmp_path):
     engine = tiny_engines.synthesizer(tmp_path / "scene.onnx", styles=True)
     for name in ("labels", "instances"):
