@@ -2,11 +2,13 @@
 
 import asyncio
 import json
+import re
 import time
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from typing import Any
 
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
@@ -14,12 +16,12 @@ from runtime.errors import Pix2rtError
 from runtime.runners.runner import Runner
 from runtime.server.events import EVENTS, Events
 from runtime.server.given import Part, check, receive
-from runtime.server.handlers import GONE, workers_of
+from runtime.server.handlers import GONE, answering, workers_of
 from runtime.server.inference import Worker, Workers
 from runtime.server.job import FORMATS, Job
 from runtime.server.meter import Label, Meter
 from runtime.server.operations import Operation, operations_of
-from runtime.server.problems import NotLoadedError, TooLateError, UnknownPathError, UnknownTypeError, problem_of
+from runtime.server.problems import NotAcceptableError, NotLoadedError, TooLateError, UnknownPathError
 from runtime.server.watch import Watch
 
 _FORMAT = Part("format", "Of the answer; else as Accept says, else png.", "string", "png", tuple(FORMATS))
@@ -42,16 +44,21 @@ async def answer(request: Request) -> Response:
     given = check(files, texts, parts_of(operation), f"{operation.name} of {worker.name}")
     options = dict(given.options)
     format, every = options.pop(_FORMAT.name, None), options.pop(_SHOW_EVERY.name, 0)
-    accepted = request.headers.get("accept", "*/*")
+    wanted = wanted_kind(request.headers.get("accept", ""), operation)
     given = type(given)(given.files, options)
-    job = Job(worker, runner, operation, given, format or _format(accepted, operation), {"upload": uploaded})
-    if operation.is_watched and EVENTS in accepted:
-        return Events(job, max(0, every), request.app.state.seconds)
+    job = Job(worker, runner, operation, given, format or wanted, {"upload": uploaded})
+    meter: Meter = request.app.state.meter
+
+    def finished() -> None:
+        for stage, seconds in job.seconds.items():
+            meter.took(Label(worker.name, operation.name), stage, seconds)
+
+    if wanted == EVENTS:
+        job = replace(job, format=format or _FORMAT.default)
+        return Events(job, max(0, every), request.app.state.seconds, finished)
     with worker.line.place():
         response = await _unless_gone(request, job.answer, request.app.state.seconds)
-    meter: Meter = request.app.state.meter
-    for stage, seconds in job.seconds.items():
-        meter.took(Label(worker.name, operation.name), stage, seconds)
+    finished()
     return response
 
 
@@ -80,22 +87,33 @@ async def _left(request: Request) -> None:
         pass
 
 
-def _format(accepted: str, operation: Operation) -> str:
-    """The first that the client takes, in its own order.
+def wanted_kind(accept: str, operation: Operation) -> str:
+    """What an Accept header likes best of what the operation gives: a format, or `EVENTS`; "" for JSON.
 
     Raises:
-        UnknownTypeError: it takes none.
+        NotAcceptableError: none of it.
     """
-    kinds = [one.partition(";")[0].strip() for one in accepted.split(",")]
-    for kind in kinds:
-        if kind in ("*/*", "image/*") or (kind == EVENTS and operation.is_watched):
-            return str(_FORMAT.default)
-        for format, media_type in FORMATS.items():
-            if kind == media_type:
-                return format
     if operation.answers != "picture":
         return ""
-    raise UnknownTypeError(f"the answer is wanted as {accepted[:80]!r}, expected {', '.join(FORMATS.values())}")
+    offered = {media_type: format for format, media_type in FORMATS.items()} | (
+        {EVENTS: EVENTS} if operation.is_watched else {}
+    )
+    for kind in _by_weight(accept or "*/*"):
+        if kind in ("*/*", "image/*"):
+            return str(_FORMAT.default)
+        if kind in offered:
+            return offered[kind]
+    raise NotAcceptableError(f"the answer is wanted as {accept[:80]!r}, expected one of {', '.join(offered)}")
+
+
+def _by_weight(accept: str) -> list[str]:
+    """Media types in lower case, what is liked best first (RFC 9110, section 12.5.1)."""
+    weights: dict[str, float] = {}
+    for part in accept.lower().split(","):
+        kind, *parameters = (one.strip() for one in part.split(";"))
+        weight = next((one.removeprefix("q=") for one in parameters if one.startswith("q=")), "1")
+        weights[kind] = float(weight) if re.fullmatch(r"[01](\.\d{0,3})?", weight) else 0.0
+    return sorted((kind for kind, weight in weights.items() if weight > 0), key=lambda kind: -weights[kind])
 
 
 def find(workers: Workers, engine: str, operation: str) -> tuple[Worker, Operation, Runner]:
@@ -150,36 +168,18 @@ async def engine(request: Request) -> Response:
     return JSONResponse(described(worker) | {"specification": json.loads(worker.runner.spec.to_json())})
 
 
-Handler = Callable[[Request], Coroutine[Any, Any, Response]]
-
-
-def counted(handler: Handler) -> Handler:
-    """Errors become problems, and what came of a request is counted."""
-
-    async def answered(request: Request) -> Response:
-        try:
-            response = await handler(request)
-        except ClientDisconnect:
-            response = Response(status_code=GONE)
-        except Pix2rtError as error:
-            response = problem_of(error)
-        request.app.state.meter.ended(_label(request), response.status_code)
-        return response
-
-    return answered
-
-
-def _label(request: Request) -> Label:
-    """Only of what is there, so that nobody fills the memory with names."""
+def label_of(workers: Workers, path: str) -> Label:
+    """What a request is for; only names of what is there, so that nobody fills the memory with names."""
+    words = path.strip("/").split("/")
     try:
-        worker, operation, _ = find(workers_of(request), **request.path_params)
+        worker, operation, _ = find(workers, *words[1:])
     except (Pix2rtError, TypeError):
         return Label()
     return Label(worker.name, operation.name)
 
 
 ROUTES = [
-    Route("/v1/engines", counted(engines)),
-    Route("/v1/engines/{engine}", counted(engine)),
-    Route("/v1/{engine}/{operation}", counted(answer), methods=["POST"]),
+    Route("/v1/engines", answering(engines)),
+    Route("/v1/engines/{engine}", answering(engine)),
+    Route("/v1/{engine}/{operation}", answering(answer), methods=["POST"]),
 ]

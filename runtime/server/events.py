@@ -3,7 +3,7 @@
 import asyncio
 import base64
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from starlette.responses import StreamingResponse
@@ -23,9 +23,9 @@ class Events(StreamingResponse):
     The search ends with the client.
     """
 
-    def __init__(self, job: Job, every: int, seconds: float | None) -> None:
-        """`every` so many steps there is an image; the whole takes `seconds` at most."""
-        self._job, self._every, self._limit = job, every, seconds
+    def __init__(self, job: Job, every: int, seconds: float | None, finished: Callable[[], None]) -> None:
+        """Every so many steps there is an image; all takes `seconds` at most; `finished` is called at its end."""
+        self._job, self._every, self._limit, self._finished = job, every, seconds, finished
         super().__init__(self._events(), media_type=EVENTS, headers={"x-accel-buffering": "no"})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -39,25 +39,26 @@ class Events(StreamingResponse):
         loop = asyncio.get_running_loop()
         watch, ends = Watch(loop, self._every), None if self._limit is None else loop.time() + self._limit
         making = asyncio.create_task(self._job.turn(watch))
+        news = asyncio.create_task(watch.queue.get())
         try:
-            while not making.done() or not watch.queue.empty():
-                news = asyncio.create_task(watch.queue.get())
+            while not making.done() or news.done() or not watch.queue.empty():
                 left = None if ends is None else ends - loop.time()
                 await asyncio.wait({making, news}, timeout=left, return_when=asyncio.FIRST_COMPLETED)
                 if news.done():
                     step, image = news.result()
+                    news = asyncio.create_task(watch.queue.get())
                     yield _event("step", step | _image(image))
-                    continue
-                news.cancel()
-                if not making.done():
+                elif not making.done():
                     raise TooLateError(f"the search did not end within {self._limit:g} s; ask for fewer iterations")
             yield _event("done", _image(making.result()))
+            self._finished()
         except Pix2rtError as error:
             yield _event("problem", document_of(error))
         finally:
             watch.stopped.set()
-            making.cancel()
-            await asyncio.gather(making, return_exceptions=True)
+            for task in (making, news):
+                task.cancel()
+            await asyncio.gather(making, news, return_exceptions=True)
 
 
 def _image(content: bytes | None) -> dict[str, str]:

@@ -1,15 +1,16 @@
 """What a request brings: its parts by name, files or texts, checked against what an operation takes."""
 
 import json
-import math
+import logging
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from starlette.datastructures import UploadFile
+from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException
 from starlette.requests import Request
 
@@ -18,10 +19,12 @@ from runtime.media.decoding import Notify, Upload, require_megapixels
 from runtime.media.images import read_npy
 from runtime.server.problems import UnknownTypeError
 
+logging.getLogger("python_multipart").addHandler(logging.NullHandler())  # what it says of damaged forms is answered
 _MOST_FILES, _MOST_TEXTS = 4, 32
 _LONGEST_TEXT = 2**20  # bytes: styles of thousands of instances
 _FORMS = ("multipart/form-data", "application/x-www-form-urlencoded")
-_RAW = ("image/", "application/octet-stream", "application/x-npy", "application/npy")
+_RAW = ("", "application/octet-stream", "application/x-npy", "application/npy")
+_LARGEST_NUMBER = 1e6
 _TRUE, _FALSE = ("true", "1"), ("false", "0")
 
 
@@ -32,13 +35,11 @@ def _whole(text: str) -> int:
 
 
 def _number(text: str) -> float:
-    try:
-        number = float(text) if len(text) < 32 else math.nan
-    except ValueError:
-        number = math.nan
-    if not math.isfinite(number):
+    if not re.fullmatch(r"[+-]?(\d{1,20}\.?\d{0,20}|\.\d{1,20})(e[+-]?\d{1,3})?", text.lower()):
         raise ValueError("a number")
-    return number
+    if abs(float(text)) > _LARGEST_NUMBER:
+        raise ValueError(f"a number of at most {_LARGEST_NUMBER:g}")
+    return float(text)
 
 
 def _boolean(text: str) -> bool:
@@ -124,33 +125,60 @@ async def receive(request: Request) -> tuple[dict[str, Upload], dict[str, str]]:
 
     Raises:
         UnknownTypeError: the body is of another kind.
-        InputError: the form is damaged, or has too many parts.
+        InputError: the form is damaged or not whole, or has too many parts.
     """
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    kind, *parameters = (part.strip() for part in request.headers.get("content-type", "").split(";"))
+    kind = kind.lower()
+    body = await request.body()  # also where it is refused, so that the client reads the answer
+    if request.headers.get("content-encoding", "identity").lower() != "identity":
+        raise UnknownTypeError(f"the body is packed ({request.headers['content-encoding'][:80]}); send it as it is")
     files: dict[str, Upload] = {}
-    texts = {name: value for name, value in request.query_params.items() if name != "token"}
+    texts: dict[str, str] = {}
+    for name, text in request.query_params.multi_items():
+        _keep(texts, name, text, ())
+    texts.pop("token", None)
     if kind in _FORMS:
-        try:
-            form = request.form(max_files=_MOST_FILES, max_fields=_MOST_TEXTS, max_part_size=_LONGEST_TEXT)
-            async with form as parts:
-                for name, value in parts.multi_items():
-                    if name in files or name in texts:
-                        raise InputError(f"{name} is there twice; send it once")
-                    if isinstance(value, UploadFile):
-                        files[name] = Upload(value.filename or name, await value.read())
-                    else:
-                        texts[name] = value
-        except MultiPartException as error:
-            raise InputError(f"the form is damaged: {error.message}") from error
-    elif kind.startswith(_RAW) or not kind:
-        files[""] = Upload("the body", await request.body())
+        if kind == _FORMS[0]:
+            _require_whole(body, parameters)
+        await _receive_form(request, files, texts)
+    elif kind.startswith("image/") or kind in _RAW:
+        files[""] = Upload("the body", body)
     else:
-        await request.body()  # so that the client reads the answer before the connection ends
         raise UnknownTypeError(
-            f"the body is {kind!r}, expected multipart/form-data, or one picture as image/png, image/jpeg or "
+            f"the body is {kind[:80]!r}, expected multipart/form-data, or one picture as image/png, image/jpeg or "
             "application/x-npy"
         )
     return files, texts
+
+
+async def _receive_form(request: Request, files: dict[str, Upload], texts: dict[str, str]) -> None:
+    try:
+        async with request.form(max_files=_MOST_FILES, max_fields=_MOST_TEXTS, max_part_size=_LONGEST_TEXT) as parts:
+            for name, value in parts.multi_items():
+                if isinstance(value, UploadFile):
+                    _keep(files, name, Upload(value.filename or "of the form", await value.read()), texts)
+                else:
+                    _keep(texts, name, value, files)
+    except (MultiPartException, HTTPException) as error:
+        reason = error.message if isinstance(error, MultiPartException) else error.detail
+        raise InputError(f"the form is damaged: {reason}") from error
+
+
+def _keep(found: dict[str, Any], name: str, value: Any, others: Collection[str]) -> None:
+    if not name:
+        raise InputError("a part of the form has no name")
+    if name in found or name in others:
+        raise InputError(f"{name[:80]} is there twice; send it once")
+    found[name] = value
+
+
+def _require_whole(body: bytes, parameters: Sequence[str]) -> None:
+    """A form that was cut off would lose its last part without a word."""
+    boundary = next((one.partition("=")[2].strip('"') for one in parameters if one.lower().startswith("boundary=")), "")
+    if not boundary:
+        raise InputError("the form is damaged: its content-type names no boundary")
+    if f"--{boundary}--".encode() not in body:
+        raise InputError("the form is damaged: it ends before its last boundary; send it again")
 
 
 def check(files: Mapping[str, Upload], texts: Mapping[str, str], parts: Sequence[Part], where: str) -> Given:

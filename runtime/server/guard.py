@@ -113,7 +113,7 @@ class Guard:
         headers = Headers(scope=scope)
         host = headers.get("host", "")
         name = host.rpartition(":")[0] if host.rpartition(":")[2].isdecimal() else host
-        if self.hosts is not None and name not in self.hosts:
+        if self.hosts is not None and name.lower() not in self.hosts:
             return 421, f"the request is for the host {host!r}, this server is {' or '.join(self.hosts)}"
         origin = headers.get("origin")
         if origin is not None and origin not in (f"http://{host}", f"https://{host}"):

@@ -12,7 +12,7 @@ from runtime.runners.runner import Runner
 from runtime.server.given import Given, json_of
 from runtime.server.inference import Worker
 from runtime.server.operations import Operation
-from runtime.server.problems import UnknownTypeError
+from runtime.server.problems import NotAcceptableError, in_words_of_requests
 from runtime.server.watch import Watch
 
 FORMATS = {"png": "image/png", "jpeg": "image/jpeg", "npy": "application/x-npy"}
@@ -50,13 +50,13 @@ class Job:
         return made
 
     def content(self, watch: Watch) -> bytes:
-        """The result as the bytes of a file; raises UnknownTypeError where no picture holds it."""
+        """The result as the bytes of a file; raises NotAcceptableError where no picture holds it."""
         made = self.result(watch)
         start = time.perf_counter()
         if self.operation.answers == "json":
             content = json.dumps(json_of(made)).encode()
         elif self.format != "npy" and made.shape[2] not in PICTURE_CHANNELS:
-            raise UnknownTypeError(f"the answer has {made.shape[2]} channels, which no picture has; ask for npy")
+            raise NotAcceptableError(f"the answer has {made.shape[2]} channels, which no picture has; ask for npy")
         else:
             content = encode_image(made, self.format)
         self.seconds["encode"] = time.perf_counter() - start
@@ -78,5 +78,7 @@ class Job:
         """`server-timing` in ms, and `x-pix2rt-notes` where there are any."""
         headers = {"server-timing": ", ".join(f"{name};dur={1000 * s:.1f}" for name, s in self.seconds.items())}
         if self.given.notes:
-            headers["x-pix2rt-notes"] = "; ".join(self.given.notes).encode("ascii", "backslashreplace").decode()
+            headers["x-pix2rt-notes"] = (
+                in_words_of_requests("; ".join(self.given.notes)).encode("ascii", "backslashreplace").decode()
+            )
         return headers

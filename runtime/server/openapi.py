@@ -16,9 +16,10 @@ _PROBLEMS = {
     "400": "The request is wrong; detail says what is, and what to do.",
     "401": "The token is missing or wrong.",
     "404": "There is no such engine or operation.",
+    "406": "The answer is wanted as something that the operation does not write.",
     "408": "The upload took too long.",
     "413": "The upload is too large.",
-    "415": "The body, or the answer asked for, is of an unknown kind.",
+    "415": "The body is of an unknown kind.",
     "429": "The server has as many requests as it keeps; Retry-After says when to come again.",
     "503": "The answer was not ready in time, or the engine was not loaded.",
 }

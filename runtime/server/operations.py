@@ -88,8 +88,8 @@ def _complete(runner: SketchCompleter, given: Given) -> Work:
     options = dict(given.options)
     direction = options.pop("given", DIRECTIONS[0])
     for name, most in (("iterations", _MOST_STEPS), ("restarts", _MOST_RESTARTS), ("candidates", _MOST_CANDIDATES)):
-        if options.get(name, 1) > most:
-            raise InputError(f"{name} is {options[name]}, a server takes up to {most}")
+        if not 1 <= options.get(name, 1) <= most:
+            raise InputError(f"{name} is {options[name]}, a server takes 1 to {most}")
     joint = runner.joint(
         given.picture("image", read_drawing),
         given.picture("known", lambda file, _: read_weights(file), "HW"),

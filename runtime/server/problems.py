@@ -20,7 +20,11 @@ class UnknownPathError(InputError):
 
 
 class UnknownTypeError(InputError):
-    """What came is of a kind that no operation reads, or what is wanted of one that none writes."""
+    """What came is of a kind that no operation reads."""
+
+
+class NotAcceptableError(InputError):
+    """The answer is wanted as something that the operation does not write."""
 
 
 class TooSlowError(Pix2rtError):
@@ -35,11 +39,14 @@ class NotLoadedError(Pix2rtError):
     """The engine is damaged, or cannot run here."""
 
 
+# What messages call by the command line's names → by a request's.
+_WORDS = {"--no-derive": "derive=false", "--derive": "derive=true", "--invert-mask": "invert_mask=true"}
 # The first that fits; all others are the caller's to mend.
 _STATUS = (
     (TooLargeError, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
     (UnknownPathError, HTTPStatus.NOT_FOUND),
     (UnknownTypeError, HTTPStatus.UNSUPPORTED_MEDIA_TYPE),
+    (NotAcceptableError, HTTPStatus.NOT_ACCEPTABLE),
     (TooSlowError, HTTPStatus.REQUEST_TIMEOUT),
     (QueueFullError, HTTPStatus.TOO_MANY_REQUESTS),
     ((TooLateError, NotLoadedError), HTTPStatus.SERVICE_UNAVAILABLE),
@@ -52,6 +59,13 @@ def status_of(error: Pix2rtError) -> int:
     return int(next((status for kinds, status in _STATUS if isinstance(error, kinds)), HTTPStatus.BAD_REQUEST))
 
 
+def in_words_of_requests(sentence: str) -> str:
+    """Options that a request has too, as they are written there."""
+    for word, own in _WORDS.items():
+        sentence = sentence.replace(word, own)
+    return sentence
+
+
 def document(status: int, detail: str, kind: str = "") -> dict[str, Any]:
     """The members of a problem; its type is "about:blank", or names the class of error."""
     kind = f"urn:pix2rt:{kind}" if kind else "about:blank"
@@ -60,7 +74,7 @@ def document(status: int, detail: str, kind: str = "") -> dict[str, Any]:
 
 def document_of(error: Pix2rtError) -> dict[str, Any]:
     """The problem that an error of ours is."""
-    return document(status_of(error), str(error), type(error).__name__)
+    return document(status_of(error), in_words_of_requests(str(error)), type(error).__name__)
 
 
 def problem(status: int, detail: str, kind: str = "", **headers: str) -> Response:

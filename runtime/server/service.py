@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from runtime.server import api, handlers
 from runtime.server.guard import Guard
@@ -78,6 +79,25 @@ def service(workers: Workers, line: Line, seconds: float) -> Starlette:
     return app
 
 
-def guarded(app: Starlette, seconds: float, **guard: Any) -> Guard:
-    """The application behind a guard; `guard` as in `runtime.server.guard.Guard`."""
-    return Guard(app, open_paths=OPEN_PATHS, seconds=seconds, **guard)
+def guarded(app: Starlette, seconds: float, **guard: Any) -> ASGIApp:
+    """The application behind a guard, and every answer counted; `guard` as in `runtime.server.guard.Guard`."""
+    inner = Guard(app, open_paths=OPEN_PATHS, seconds=seconds, **guard)
+
+    async def counted(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await inner(scope, receive, send)
+            return
+        status = handlers.GONE
+
+        async def told(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await inner(scope, receive, told)
+        finally:
+            app.state.meter.ended(api.label_of(app.state.workers, scope["path"]), status)
+
+    return counted

@@ -130,11 +130,34 @@ def test_the_answer_comes_as_it_is_wanted(tiny_service):
     _, headers, body = raw(tiny_service, "/v1/lines/translate?format=npy", png(image), accept="image/png")
     assert headers["content-type"] == "application/x-npy"
     assert np.array_equal(np.load(io.BytesIO(body)), expected)
-    _, headers, body = raw(tiny_service, "/v1/lines/translate", png(image), accept="text/html, image/jpeg;q=0.9, */*")
+    _, headers, body = raw(
+        tiny_service, "/v1/lines/translate", png(image), accept="text/html, image/jpeg;q=0.9, */*;q=0.1"
+    )
     assert headers["content-type"] == "image/jpeg"
     with Image.open(io.BytesIO(body)) as opened:
         assert (opened.format, opened.size) == ("JPEG", (24, 20))
-    assert raw(tiny_service, "/v1/lines/translate", png(image), accept="image/*")[1]["content-type"] == "image/png"
+
+
+@pytest.mark.parametrize(
+    ("accept", "kind"),
+    [
+        ("image/*", "image/png"),
+        ("", "image/png"),
+        ("IMAGE/JPEG", "image/jpeg"),
+        ("image/jpeg;q=0.5, image/png", "image/png"),
+        ("image/png;q=0, */*;q=0.1", "image/png"),
+        ("image/png, text/event-stream", "image/png"),
+        ("image/jpeg, text/event-stream;q=0", "image/jpeg"),
+        ("Text/Event-Stream", "text/event-stream"),
+        ("image/png;q=0", 406),
+        ("image/webp", 406),
+        ("image/png;q=high", 406),
+    ],
+)
+def test_the_answer_that_is_liked_best(tiny_service, accept, kind):
+    body, headers = form({"image": png(sketch()), "iterations": 1})
+    status, answered, _ = request(tiny_service, "POST", "/v1/faces/complete", body, headers | {"accept": accept})
+    assert (status if status != 200 else answered["content-type"].partition(";")[0]) == kind
 
 
 def test_what_no_picture_holds_comes_as_an_array(tiny_service):
@@ -173,7 +196,7 @@ def test_arrays_of_either_order_are_read(tiny_service):
         ("/v1/lines/translate", {"image": IMAGE, "derive": "maybe"}, 400, "derive is 'maybe', expected true or false"),
         ("/v1/lines/translate", {"image": IMAGE, "derive": "true"}, 400, "does not say how its inputs were made"),
         ("/v1/lines/translate", {"image": IMAGE, "format": "gif"}, 400, "expected one of png, jpeg, npy"),
-        ("/v1/grey/translate", {"image": IMAGE}, 415, "has 2 channels, which no picture has; ask for npy"),
+        ("/v1/grey/translate", {"image": IMAGE}, 406, "has 2 channels, which no picture has; ask for npy"),
         ("/v1/scene/synthesize", {"label_map": png(LABELS + 99), "inst_map": png(LABELS)}, 400, "label_map"),
         ("/v1/scene/synthesize", {"label_map": png(LABELS)}, 400, "inst_map is missing"),
         ("/v1/scene/synthesize", {"label_map": png(LABELS), "styles": "{"}, 400, "styles is not JSON"),
@@ -181,8 +204,11 @@ def test_arrays_of_either_order_are_read(tiny_service):
         ("/v1/scene/synthesize", {"label_map": npy(LABELS)[:-1]}, 400, "its header says uint8"),
         ("/v1/scene/synthesize", {"label_map": npy(LABELS)[:30]}, 400, "is corrupt, or no .npy file of numbers"),
         ("/v1/lines/translate", {"image": npy(np.zeros((5000, 4000, 0), np.uint8))}, 400, "20 megapixels, more than"),
-        ("/v1/faces/complete", {"image": IMAGE, "iterations": 5001}, 400, "a server takes up to 5000"),
-        ("/v1/faces/complete", {"image": IMAGE, "iterations": 0}, 400, "iterations is 0"),
+        ("/v1/faces/complete", {"image": IMAGE, "iterations": 5001}, 400, "a server takes 1 to 5000"),
+        ("/v1/faces/complete", {"image": IMAGE, "iterations": 0}, 400, "iterations is 0, a server takes 1 to"),
+        ("/v1/faces/complete", {"image": IMAGE, "learning_rate": "1e308"}, 400, "a number of at most 1e+06"),
+        ("/v1/faces/complete", {"image": IMAGE, "learning_rate": "1_0"}, 400, "expected a number"),
+        ("/v1/lines/translate", {"image": IMAGE, "": IMAGE}, 400, "a part of the form has no name"),
         ("/v1/faces/complete", {"image": IMAGE, "momentum": "nan"}, 400, "momentum is 'nan', expected a number"),
         ("/v1/faces/complete", {"image": IMAGE, "given": "song"}, 400, "expected one of sketch, photo"),
         ("/v1/lines/translate", {"image": bytes(2**20)}, 413, "larger than 1 MiB"),
@@ -200,7 +226,7 @@ def test_problems(tiny_service, path, fields, status, message):
         ({"content-type": "text/html"}, b"<p>", 415, "the body is 'text/html'"),
         ({"content-type": "multipart/form-data"}, b"x", 400, "boundary"),
         ({"content-type": "multipart/form-data; boundary=b"}, b"--b\r\nno colon\r\n", 400, ""),
-        ({"content-type": "image/png", "accept": "text/html"}, IMAGE, 415, "the answer is wanted as 'text/html'"),
+        ({"content-type": "image/png", "accept": "text/html"}, IMAGE, 406, "the answer is wanted as 'text/html'"),
     ],
 )
 def test_bodies_of_other_kinds(tiny_service, headers, body, status, message):
@@ -210,7 +236,33 @@ def test_bodies_of_other_kinds(tiny_service, headers, body, status, message):
     assert message in error_of(answer)
 
 
+def test_a_form_that_was_cut_off_loses_nothing_in_silence(tiny_service):
+    body, headers = form({"image": png(sketch()), "iterations": 3, "given": "photo"})
+    for cut in (3, 8, 40, len(body) // 2):
+        answer = request(tiny_service, "POST", "/v1/faces/complete", body[:-cut], headers)
+        assert "it ends before its last boundary" in error_of(answer)
+    answer = request(tiny_service, "POST", "/v1/faces/complete", body, {"content-type": "multipart/form-data"})
+    assert "names no boundary" in error_of(answer)
+
+
+def test_a_body_that_is_packed_is_said_to_be(tiny_service):
+    answer = raw(tiny_service, "/v1/lines/translate", b"\x1f\x8b", **{"content-encoding": "gzip"})
+    assert answer[0] == 415
+    assert "the body is packed (gzip)" in error_of(answer)
+
+
+def test_what_would_start_a_program_is_no_picture(tiny_service):
+    """Pillow gives EPS to Ghostscript."""
+    stream = io.BytesIO()
+    Image.new("RGB", (64, 64)).save(stream, format="EPS")
+    answer = raw(tiny_service, "/v1/lines/translate", stream.getvalue())
+    assert answer[0] == 400
+    assert "of no known format" in error_of(answer)
+
+
 def test_a_part_that_comes_twice_is_refused(tiny_service):
+    answer = raw(tiny_service, "/v1/lines/translate?format=png&format=jpeg", IMAGE)
+    assert "format is there twice" in error_of(answer)
     answer = request(tiny_service, "POST", "/v1/lines/translate?seed=1", *form({"image": IMAGE, "seed": 2}))
     assert "seed is there twice" in error_of(answer)
 
@@ -242,8 +294,12 @@ def test_it_lives_but_is_not_ready_while_an_engine_is_broken(tiny_service):
 def test_metrics_are_prometheus_own(tiny_service):
     raw(tiny_service, "/v1/lines/translate", IMAGE)
     post(tiny_service, "/v1/x/y", image=IMAGE)
+    get(tiny_service, "/v1/engines", Host="evil.example")
+    get(tiny_service, "/v1/lines/translate")
     families = {one.name: one for one in text_string_to_metric_families(get(tiny_service, "/metrics")[2].decode())}
     counted = {tuple(one.labels.values()): one.value for one in families["pix2rt_requests"].samples}
+    assert counted["", "", "421"] >= 1, "what the guard refuses counts, too"
+    assert counted["lines", "translate", "405"] >= 1
     assert counted["lines", "translate", "200"] >= 1
     assert counted["", "", "404"] >= 1
     stages = {one.labels["stage"] for one in families["pix2rt_stage_seconds"].samples}

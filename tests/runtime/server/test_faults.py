@@ -116,6 +116,7 @@ def test_a_stream_ends_with_its_client(busy):
     start = time.monotonic()
     until(lambda: gauge(busy, "pix2rt_calls") == 0)
     assert time.monotonic() - start < 2.5
+    assert "Task was destroyed" not in busy.errors.read_text()
 
 
 def test_a_stream_that_takes_too_long_ends_with_a_problem(busy):
