@@ -18,7 +18,6 @@ if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) == signal.SIG_I
 # Files of few but long tests come first: the last one would run while all other processes wait.
 LONG = (
     "test_cluster.py",
-    "test_gpu_suite.py",
     "test_sanitizers.py",
     "test_onnx_from_checkpoint.py",
     "test_program.py",

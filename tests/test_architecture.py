@@ -307,6 +307,7 @@ print(json.dumps(failures))
 """
 
 
+@pytest.mark.nightly
 def test_every_module_imports_by_itself():
     """A fresh copy of our packages for each, so that no module leans on what another one imported before it."""
     modules = [module_name(path) for path in source_files(*PACKAGES)]

@@ -51,6 +51,7 @@ def test_nothing_heavy_is_loaded():
     assert result.stdout.strip() == "[]", result.stderr
 
 
+@pytest.mark.nightly
 def test_the_example_runs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PIX2RT_EXAMPLE_PRESET", "smoke")
@@ -122,7 +123,8 @@ script.load()()
 """
 
 
-@pytest.mark.parametrize("kind", ["wheel", pytest.param("editable", marks=pytest.mark.nightly)])
+@pytest.mark.parametrize("kind", ["wheel", "editable"])
+@pytest.mark.nightly
 def test_an_installation_has_the_name(kind, tmp_path):
     """Built without network and compiler; a folder of the user's called `runtime` is not in the way of the command."""
     pytest.importorskip("pip")

@@ -124,6 +124,7 @@ def test_what_is_not_plain_is_refused(engine_of: Any, data: Path, tmp_path: Path
     assert "which are not made of a video" in said
 
 
+@pytest.mark.nightly
 def test_engines_of_pairs_and_of_the_way_back_have_no_recipe(engine_of: Any, tmp_path: Path) -> None:
     for derive, direction in (("", "AtoB"), ("edges", "BtoA")):
         _, engine = engine_of(derive, direction)

@@ -15,6 +15,8 @@ from export.gpu_suite.stages.networks import CITY
 from export.gpu_suite.tables import markdown
 from export.gpu_suite.timing import measure
 
+pytestmark = pytest.mark.nightly
+
 
 @pytest.fixture(scope="module")
 def settings(tmp_path_factory):

@@ -18,6 +18,7 @@ __all__ = ["checkpoint_path", "engines"]  # fixtures
 needs_kernels = pytest.mark.skipif(missing_reason() is not None, reason=str(missing_reason()))
 
 
+@pytest.mark.nightly
 def test_the_program_is_coarse(engines: Any) -> None:
     """Filling is one layer, and what is pasted twice is pasted once."""
     program, _ = read_program(engines("two").path, engines("two").spec) or pytest.fail("no program")

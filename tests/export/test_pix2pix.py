@@ -84,7 +84,7 @@ def test_running_statistics_are_folded_away(tiny_engines: Tiny) -> None:
         assert {node.op_type for node in model.graph.node}.isdisjoint({"BatchNormalization", "InstanceNormalization"})
 
 
-@pytest.mark.parametrize("stochastic", [False, True])
+@pytest.mark.parametrize("stochastic", [False, pytest.param(True, marks=pytest.mark.nightly)])
 def test_tensors_are_those_of_the_kind(stochastic: bool, tiny_engines: Tiny) -> None:
     for dynamic, (n, h, w) in ((False, (1, *SIZE)), (True, ("N", "H", "W"))):
         engine = tiny_engines("unet_grey", dynamic=dynamic, stochastic=stochastic)[0]

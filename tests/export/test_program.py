@@ -29,7 +29,7 @@ VARIANTS += [(variant, None) for variant, a in TRANSLATORS.items() if a.norm != 
 VARIANTS += [(variant, mode) for variant, a in TRANSLATORS.items() if a.norm == "batch" for mode in MODES]
 
 # Whose layers the others have, too.
-NIGHTLY = [("local", None), ("global", None), ("no_edges", None), ("rgb", None), ("unet_grey", None)]
+NIGHTLY = [(variant, None) for variant in ("local", "global", "no_edges", "rgb", "unet_grey", "batch_norm")]
 
 
 @pytest.mark.parametrize("dynamic", [pytest.param(False, marks=pytest.mark.nightly), True])

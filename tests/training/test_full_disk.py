@@ -50,7 +50,7 @@ def test_other_failures_of_the_writers_are_not_the_disks(tmp_path: Path) -> None
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("command", ["untrained", "import", "onnx"])
+@pytest.mark.parametrize("command", ["untrained", "import", pytest.param("onnx", marks=pytest.mark.nightly)])
 def test_commands_end_with_1(command: str, tmp_path: Path) -> None:
     source = save_tiny_checkpoint("local", tmp_path / "source.safetensors")
     torch.save({"model.model.0.weight": torch.zeros(1)}, tmp_path / "net_G.pth")

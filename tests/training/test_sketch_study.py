@@ -110,6 +110,7 @@ def test_a_style_of_its_own_reads_joint_images_as_they_lie(checkpoints, faces, t
         next(find_items(checkpoint, tmp_path, "val", style="crayon"))
 
 
+@pytest.mark.nightly
 def test_the_command_compares_families_on_the_same_pairs(checkpoints, faces, tmp_path):
     study = tmp_path / "study"
     result = command(

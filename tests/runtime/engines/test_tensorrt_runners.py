@@ -58,7 +58,14 @@ def asset(name):
     return ASSETS / name
 
 
-@pytest.mark.parametrize(("name", "flavor"), [*((name, "tensorrt") for name in SHIPPED), ("faces", "tensorrt-rtx")])
+@pytest.mark.parametrize(
+    ("name", "flavor"),
+    [
+        *((name, "tensorrt") for name in ("edges2photo", "faces")),
+        ("faces", "tensorrt-rtx"),
+        pytest.param("inpaint", "tensorrt", marks=pytest.mark.nightly),
+    ],
+)
 def test_engines_that_ship(machine, tmp_path, name, flavor):
     runner, run = SHIPPED[name]
     onnx = ASSETS / f"{name}.onnx"
