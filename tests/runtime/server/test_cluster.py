@@ -103,13 +103,13 @@ def test_label_maps_with_their_instances(tmp_path):
     assert contents(tmp_path / "spread") == contents(tmp_path / "local")
 
 
-@pytest.mark.parametrize(("address", "message"), [("auto", "no Ray cluster answers"), ("127.0.0.1:9", "refused")])
-def test_a_cluster_that_does_not_answer(tmp_path, address, message):
+def test_a_cluster_that_does_not_answer(tmp_path):
+    """Not of "auto": that would find the cluster of another test."""
     Image.new("L", (64, 64)).save(tmp_path / "a.png")
     start = time.monotonic()
-    run = pix2rt("translate", "edges2photo", "a.png", "-o", "b.png", "--ray", address, folder=tmp_path)
+    run = pix2rt("translate", "edges2photo", "a.png", "-o", "b.png", "--ray", "127.0.0.1:9", folder=tmp_path)
     code, _, errors = ended(run, tmp_path)
     assert code == 2
-    assert message in errors
+    assert "no Ray cluster answers at '127.0.0.1:9'" in errors
     assert "start one with `ray start --head`" in errors
     assert time.monotonic() - start < 60
