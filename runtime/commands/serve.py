@@ -16,7 +16,6 @@ from runtime.files import require_file
 from runtime.media import DEFAULT_MEGAPIXELS
 from runtime.media.decoding import limit_megapixels, megapixels
 
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _MEGAPIXELS = 16.0  # of a request: a network needs some 600 MB for each
 
 
@@ -57,7 +56,7 @@ def serve(
         from runtime.server.inference import Workers
         from runtime.server.line import Line
         from runtime.server.parallel import choose, given
-        from runtime.server.serve import SECONDS_TO_END, listen, raise_file_limit
+        from runtime.server.serve import LOCAL_HOSTS, SECONDS_TO_END, address_of, listen, raise_file_limit
         from runtime.server.serve import serve as run
         from runtime.server.service import guarded, service
     paths = [require_file(engine_path(engine), "engine") for engine in engines]
@@ -68,14 +67,12 @@ def serve(
             workers = Workers.open(paths, device, backend, parallel.threads, line=line, keeps_going=True)
         for name, error in workers.failed.items():
             note(f"engine {name} is not served: {error}")
-        is_local = host in _LOOPBACK
+        is_local = host in LOCAL_HOSTS
         if not is_local and not token:
             token = secrets.token_urlsafe(24)
             note(f"token: {token}")
         hosts = LOOPBACK if is_local else None
         app = guarded(service(workers, line, timeout), timeout, hosts=hosts, token=token, max_upload=max_upload * 2**20)
-        name, number = opened.getsockname()[:2]
-        address = f"http://{f'[{name}]' if ':' in name else name}:{number}/"
         note(str(parallel))
 
         if max_megapixels is not None or megapixels() == DEFAULT_MEGAPIXELS:
@@ -83,7 +80,7 @@ def serve(
         raise_file_limit()
 
         def started() -> None:
-            print(address, flush=True)
+            print(address_of(opened), flush=True)
 
         with contextlib.suppress(SystemExit):  # SIGTERM: all that was accepted is answered
             run(app, opened, started, timeout + SECONDS_TO_END)

@@ -15,7 +15,6 @@ from runtime.errors import DeviceError
 from runtime.files import require_file
 
 _SHIPPED = ("street", "inpaint", "faces", "edges2photo")
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 def studio(
@@ -41,7 +40,7 @@ def studio(
     """
     try:
         from runtime.server.inference import Workers
-        from runtime.server.serve import listen, serve
+        from runtime.server.serve import LOCAL_HOSTS, address_of, listen, serve
         from runtime.studio.page import KINDS
         from runtime.studio.page import studio as application
     except ModuleNotFoundError as error:
@@ -49,13 +48,11 @@ def studio(
     paths = [require_file(engine_path(engine), "engine") for engine in engines or map(Path, _SHIPPED)]
     with err.status("load the engines"):
         workers = Workers.open(paths, device, backend, threads, kinds=KINDS)
-    token = None if host in _LOOPBACK else secrets.token_urlsafe(24)
+    token = None if host in LOCAL_HOSTS else secrets.token_urlsafe(24)
     guard = {"token": token, "max_upload": max_upload * 2**20} | ({"hosts": None} if token else {})
     opened = listen(host, port)
-    name, number = opened.getsockname()[:2]
-    shown = f"[{name}]" if ":" in name else name
-    address = f"http://{shown}:{number}/" + (f"?token={token}" if token else "")
-    if port and number != port:
+    address = address_of(opened) + (f"?token={token}" if token else "")
+    if port and opened.getsockname()[1] != port:
         note(f"port {port} is taken")
 
     def started() -> None:

@@ -45,8 +45,8 @@ async def answer(request: Request) -> Response:
     options = dict(given.options)
     format, every = options.pop(_FORMAT.name, None), options.pop(_SHOW_EVERY.name, 0)
     wanted = wanted_kind(request.headers.get("accept", ""), operation)
-    given = type(given)(given.files, options)
-    job = Job(worker, runner, operation, given, format or wanted, {"upload": uploaded})
+    format = format or (_FORMAT.default if wanted == EVENTS else wanted)
+    job = Job(worker, runner, operation, replace(given, options=options), format, {"upload": uploaded})
     meter: Meter = request.app.state.meter
 
     def finished() -> None:
@@ -54,7 +54,6 @@ async def answer(request: Request) -> Response:
             meter.took(Label(worker.name, operation.name), stage, seconds)
 
     if wanted == EVENTS:
-        job = replace(job, format=format or _FORMAT.default)
         return Events(job, max(0, every), request.app.state.seconds, finished)
     with worker.line.place():
         response = await _unless_gone(request, job.answer, request.app.state.seconds)
@@ -95,9 +94,9 @@ def wanted_kind(accept: str, operation: Operation) -> str:
     """
     if operation.answers != "picture":
         return ""
-    offered = {media_type: format for format, media_type in FORMATS.items()} | (
-        {EVENTS: EVENTS} if operation.is_watched else {}
-    )
+    offered = {media_type: format for format, media_type in FORMATS.items()}
+    if operation.is_watched:
+        offered[EVENTS] = EVENTS
     for kind in _by_weight(accept or "*/*"):
         if kind in ("*/*", "image/*"):
             return str(_FORMAT.default)

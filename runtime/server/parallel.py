@@ -2,7 +2,7 @@
 
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +13,6 @@ from runtime.engines.engine import engine_spec
 from runtime.engines.native_engine import physical_cores
 from runtime.errors import Pix2rtError
 from runtime.media.images import encode_image
-from runtime.runners.runner import Runner
 from runtime.server.inference import RUNNERS
 
 _SECONDS = 0.4  # of measuring a candidate, at least one call of each thread
@@ -72,20 +71,26 @@ def _speed(path: Path, device: str, backend: str, calls: int, threads: int) -> f
         runner = RUNNERS[engine_spec(path).kind](path, device, backend=backend, threads=threads)
         with runner:
             runner.warm_up()
-            return _calls_a_second(runner, calls)
+            example = runner.example(runner.spec)
+
+            def work() -> None:
+                made = runner.run(**example, **runner.quick_options)
+                if isinstance(made, np.ndarray):
+                    encode_image(made, "png")
+
+            return calls_a_second(work, calls, _SECONDS)
     except (Pix2rtError, KeyError):
         return None
 
 
-def _calls_a_second(runner: Runner, calls: int) -> float:
-    example, ends = runner.example(runner.spec), time.perf_counter() + _SECONDS
+def calls_a_second(work: Callable[[], object], calls: int, seconds: float) -> float:
+    """How often `work` is done by so many threads, measured for so long, at least once by each."""
+    ends = time.perf_counter() + seconds
 
     def repeat(_: int) -> int:
         count = 0
         while not count or time.perf_counter() < ends:
-            made = runner.run(**example, **runner.quick_options)
-            if isinstance(made, np.ndarray):
-                encode_image(made, "png")
+            work()
             count += 1
         return count
 

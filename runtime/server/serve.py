@@ -13,6 +13,7 @@ from runtime.errors import DeviceError, InputError
 from runtime.server.connection import ImpatientProtocol
 
 _TRIED = 20  # ports from the wanted one on
+LOCAL_HOSTS = ("127.0.0.1", "localhost", "::1")  # addresses that only this machine reaches
 SECONDS_TO_END = 2  # that open requests get after Ctrl-C
 _MOST_FILES = 2**16
 _MAX_MESSAGE = 2**26  # bytes of a WebSocket's message
@@ -43,6 +44,12 @@ def listen(host: str, port: int, tried: int = _TRIED) -> socket.socket:
         return opened
     ports = f"port {port} of {host} is" if len(candidates) == 1 else f"ports {port} to {candidates[-1]} of {host} are"
     raise DeviceError(f"{ports} taken, or not yours to use; give another --port")
+
+
+def address_of(opened: socket.socket) -> str:
+    """What to type into a browser."""
+    name, number = opened.getsockname()[:2]
+    return f"http://{f'[{name}]' if ':' in name else name}:{number}/"
 
 
 def serve(

@@ -10,20 +10,20 @@ from tests.runtime.running import running_studio
 @pytest.fixture(scope="module")
 def tiny_studio(tmp_path_factory):
     folder = tmp_path_factory.mktemp("engines")
-    engines = (
-        *scene_engines(folder),
-        tiny_inpainters.inpainter(folder / "holes.onnx"),
-        tiny_completers.completer(folder / "faces.onnx"),
-        tiny_translators.translator(folder / "lines.onnx"),
-    )
-    with running_studio(folder, *engines, "--max-upload", "1") as studio:
+    with running_studio(folder, *engines_of_all_kinds(folder), "--max-upload", "1") as studio:
         studio.folder = folder
         yield studio
 
 
-def scene_engines(folder):
-    """Of a fixed size, and of any with an encoder."""
-    return tiny_engines.synthesizer(folder / "scene.onnx", styles=True), _with_encoder(folder / "free.onnx")
+def engines_of_all_kinds(folder):
+    """Two synthesizers, one of a fixed size and one of any with an encoder, and one of each other kind."""
+    return (
+        tiny_engines.synthesizer(folder / "scene.onnx", styles=True),
+        _with_encoder(folder / "free.onnx"),
+        tiny_inpainters.inpainter(folder / "holes.onnx"),
+        tiny_completers.completer(folder / "faces.onnx"),
+        tiny_translators.translator(folder / "lines.onnx"),
+    )
 
 
 def _with_encoder(path):

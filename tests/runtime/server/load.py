@@ -31,7 +31,7 @@ from runtime.media.decoding import Upload
 from runtime.media.images import encode_image, read_image, read_inst_map, read_label_map, read_photo
 from runtime.media.mask_images import read_hole_mask
 from runtime.runners.runner import Runner
-from runtime.server.parallel import Parallel, given
+from runtime.server.parallel import Parallel, calls_a_second, given
 from tests.paths import ROOT
 from tests.runtime.requests import form, png
 from tests.runtime.running import Running, running
@@ -235,20 +235,8 @@ def loops() -> list[Loop]:
 def library(loop: Loop, parallel: Parallel, seconds: float) -> tuple[float, bytes]:
     """Pictures a second of the library, and one of them."""
     with loop.runner(loop.path.split("/")[2], threads=parallel.threads) as runner:
-        ends, made = time.perf_counter() + seconds, b""
-
-        def repeat(_: int) -> int:
-            nonlocal made
-            count = 0
-            while not count or time.perf_counter() < ends:
-                made = encode_image(loop.work(runner), "png")
-                count += 1
-            return count
-
-        start = time.perf_counter()
-        with ThreadPoolExecutor(parallel.calls) as threads:
-            done = sum(threads.map(repeat, range(parallel.calls)))
-        return done / (time.perf_counter() - start), made
+        made = encode_image(loop.work(runner), "png")
+        return calls_a_second(lambda: encode_image(loop.work(runner), "png"), parallel.calls, seconds), made
 
 
 def served(server: Running, one: Case, clients: int, seconds: float) -> float:
