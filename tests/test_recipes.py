@@ -19,7 +19,7 @@ from runtime.engines.recipe import DERIVATIONS
 from runtime.media.images import read_photo
 from tests.tiny_models import tiny_checkpoint
 from training.checkpoint import load_checkpoint, save_checkpoint
-from training.class_tables import CITYSCAPES
+from training.class_tables import CITYSCAPES, without_parts
 from training.data.scenes import render_scene
 from training.systems.pix2pix.held_out import held_out
 
@@ -42,7 +42,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
         scene = render_scene(number, SIZE)
         for part in ("val", "val_img"):
             Image.fromarray(scene.photo).save(folder / part / f"{number}.png")
-        Image.fromarray(scene.label_map).save(folder / "val_label" / f"{number}.png")
+        Image.fromarray(without_parts(scene.label_map, scene.inst_map)).save(folder / "val_label" / f"{number}.png")
     return folder
 
 

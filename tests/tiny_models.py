@@ -15,7 +15,7 @@ ARCHITECTURES = {
     "global": Architecture(label_nc=19, **_TINY),
     "local": Architecture(label_nc=6, n_enhancers=1, **_TINY),
     "features": Architecture(label_nc=7, n_enhancers=1, feat_num=3, **_TINY),
-    "no_edges": Architecture(label_nc=6, use_edges=False, **_TINY),
+    "no_edges": Architecture(label_nc=6, use_edges=False, upsampling="smooth", **_TINY),
     "rgb": Architecture(label_nc=0, use_edges=False, **_TINY),
     "grey_to_rgb": Architecture(label_nc=0, use_edges=False, image_nc=1, norm="batch", **_TINY),
     "rgb_to_five": Architecture(label_nc=0, use_edges=False, output_nc=5, **_TINY),

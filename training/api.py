@@ -95,7 +95,13 @@ def evaluate(
 
 
 def scenes(
-    folder: AnyPath, count: int = 64, *, size: tuple[int, int] = (1024, 2048), seed: int = 0, split: str = "train"
+    folder: AnyPath,
+    count: int = 64,
+    *,
+    size: tuple[int, int] = (1024, 2048),
+    seed: int = 0,
+    split: str = "train",
+    parts: bool = False,
 ) -> Path:
     """Draw street scenes, photo, label ids and instance ids, as a data folder; what is there is kept.
 
@@ -105,6 +111,7 @@ def scenes(
         size: (H, W).
         seed: of the first scene.
         split: part of the folder.
+        parts: whether windows, wheels, lane markings … are classes of their own, beside Cityscapes' 35.
 
     Returns:
         The folder.
@@ -116,7 +123,7 @@ def scenes(
     with extra_needed("pix2rt.training.scenes", "training"):
         from training.data.scene_folder import write_scene
     for number in range(seed, seed + count):
-        write_scene(Path(folder), split, number, size)
+        write_scene(Path(folder), split, number, size, parts)
     return Path(folder)
 
 

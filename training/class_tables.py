@@ -1,6 +1,12 @@
 """Class tables of public label sets: names and colours are facts of the data sets."""
 
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
 from runtime.engines.labels import LabelSpec
+from runtime.runners.instances import PER_CLASS
 
 # Cityscapes: 34 classes 0 … 33 and the licence plate, which its maps store as −1 and pix2pixHD's as 34.
 _CITYSCAPES = (
@@ -42,15 +48,56 @@ _CITYSCAPES = (
 )
 CITYSCAPES = LabelSpec(tuple(name for name, _ in _CITYSCAPES), tuple(colour for _, colour in _CITYSCAPES))
 
+# What the things of a procedural street are made of (`training.data.scenes.labels.Part`): ids from 35 on.
+_PARTS = (
+    ("window", (60, 160, 200)),
+    ("door", (130, 70, 20)),
+    ("shop window", (90, 190, 190)),
+    ("shop sign", (200, 60, 120)),
+    ("balcony", (120, 110, 160)),
+    ("roof", (150, 60, 50)),
+    ("cornice", (200, 190, 160)),
+    ("lane marking", (235, 235, 255)),
+    ("crossing", (210, 170, 255)),
+    ("kerb", (180, 40, 170)),
+    ("wheel", (30, 30, 30)),
+    ("glass", (80, 120, 220)),
+    ("headlamp", (255, 255, 150)),
+    ("tail lamp", (255, 80, 40)),
+    ("bumper", (40, 40, 90)),
+    ("street lamp", (255, 210, 110)),
+    ("trunk", (90, 60, 30)),
+    ("signal lamp", (255, 130, 0)),
+    ("head", (250, 150, 130)),
+    ("legs", (150, 10, 50)),
+)
+STREET = LabelSpec(
+    CITYSCAPES.names + tuple(name for name, _ in _PARTS),
+    CITYSCAPES.palette + tuple(colour for _, colour in _PARTS),
+    parts=tuple(range(CITYSCAPES.label_nc - 1, CITYSCAPES.label_nc + len(_PARTS))),  # the licence plate is one, too
+)
+
 # The classes that its benchmark counts; a network with 19 outputs numbers them in this order ("train ids").
 CITYSCAPES_TRAIN_IDS = (7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33)
 
 
 def class_table(label_nc: int) -> LabelSpec | None:
-    """The table for a label set of this size: Cityscapes for 35, None for RGB input, else unnamed classes."""
+    """The table for a label set of this size: Cityscapes, `STREET`, None for RGB input (0), else unnamed classes."""
     if label_nc == 0:
         return None
-    return CITYSCAPES if label_nc == CITYSCAPES.label_nc else LabelSpec.unnamed(label_nc)
+    named = {table.label_nc: table for table in (CITYSCAPES, STREET)}
+    return named.get(label_nc) or LabelSpec.unnamed(label_nc)
+
+
+def without_parts(label_map: NDArray[Any], inst_map: NDArray[Any]) -> NDArray[Any]:
+    """A label map in which every part of `STREET` is given back to its object, whose class the instance id tells.
+
+    Args:
+        label_map: integer ids [H, W].
+        inst_map: integer ids [H, W]: the class for areas, class · 1000 + n for things.
+    """
+    of_object = np.where(inst_map < PER_CLASS, inst_map, inst_map // PER_CLASS)
+    return np.where(STREET.is_part[label_map], of_object, label_map).astype(label_map.dtype)
 
 
 def ignored_classes(label_nc: int) -> list[int]:

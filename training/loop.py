@@ -26,7 +26,7 @@ from training.memory import memory_errors
 from training.options import LoopOptions
 from training.plain_lines import Lines
 from training.state import CHECKPOINT_FILE, load_state, save_state
-from training.system import System
+from training.system import System, has_bf16
 from training.weight_average import WeightAverage
 
 LOG_FILE = "losses.jsonl"
@@ -49,7 +49,10 @@ class Trainer:
         # InstanceNorm has no buffers to synchronise, and frozen stages leave parameters out.
         kwargs = DistributedDataParallelKwargs(broadcast_buffers=False)
         cpu = not torch.accelerator.is_available()  # said aloud: several processes on CPUs are found in no other way
-        self.accelerator = Accelerator(cpu=cpu, mixed_precision=options.precision, kwargs_handlers=[kwargs])
+        precision = options.precision
+        if precision == "auto":
+            precision = "bf16" if has_bf16() else "no"
+        self.accelerator = Accelerator(cpu=cpu, mixed_precision=precision, kwargs_handlers=[kwargs])
         together = options.batch_size * self.accelerator.num_processes
         self.per_epoch = steps_per_epoch(len(system.dataset), together)  # type: ignore[arg-type]
         self.total_steps = (options.epochs + options.decay_epochs) * self.per_epoch

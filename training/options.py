@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from runtime.files import atomic_path
 from training.errors import TrainingError
 
+PRECISIONS = ("no", "bf16", "fp16", "auto")
 OPTIONS_FILE = "options.json"
 # What may change between the start of a run and its resumption without changing its result.
 SCHEDULE = ("epochs", "decay_epochs")  # may grow
@@ -35,7 +36,7 @@ class LoopOptions:
     beta1: float = option(0.5, "first momentum of Adam")
     beta2: float = option(0.999, "second momentum of Adam")
     ema: float = option(0.0, "decay of the moving average of the generator's weights that is saved; 0: none, try 0.999")
-    precision: str = option("no", "mixed precision: no, bf16 or fp16")
+    precision: str = option("no", "mixed precision: no, bf16, fp16, or auto: bf16 where the device computes in it")
     seed: int = option(0, "seed of weights, order and augmentation")
     workers: int = option(2, "processes that load data; 0 loads in the training process")
     save_every: int = option(500, "steps between checkpoints")
@@ -49,7 +50,9 @@ class LoopOptions:
         require(self.epochs + self.decay_epochs > 0, "epochs and decay_epochs are both 0: nothing to train")
         require(0 <= self.ema < 1, f"ema is {self.ema}, expected a number from 0 and below 1, such as 0.999")
         require(self.lr > 0, f"lr is {self.lr}, expected a positive number")
-        require(self.precision in ("no", "bf16", "fp16"), f"precision is {self.precision!r}, expected no, bf16 or fp16")
+        require(
+            self.precision in PRECISIONS, f"precision is {self.precision!r}, expected one of {', '.join(PRECISIONS)}"
+        )
 
     def lr_at(self, step: int, steps_per_epoch: int) -> float:
         """Constant for `epochs`, then one linear step down per epoch, reaching zero after `decay_epochs`."""

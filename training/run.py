@@ -8,7 +8,7 @@ from accelerate.utils import set_seed
 from training.errors import DataError
 from training.loop import Trainer
 from training.options import LoopOptions, save_options
-from training.system import System, family_system
+from training.system import System, family_system, has_bf16
 
 
 def create_system(family: str, options: LoopOptions) -> System:
@@ -29,11 +29,15 @@ def create_system(family: str, options: LoopOptions) -> System:
 def open_run(
     family: str, options: LoopOptions, preset: str, folder: Path, notify: Callable[[str], None] = lambda sentence: None
 ) -> Trainer:
-    """The trainer of a run folder, at the step that the folder has reached; `notify` is told where it is lengthened.
+    """The trainer of a run folder, at the step that the folder has reached; `notify` is told what a person should know.
 
     Raises:
         TrainingError: the folder holds a run with other options.
     """
+    if options.precision == "bf16" and not has_bf16():
+        notify(
+            "this device computes bfloat16 in software, many times slower than float: --precision auto chooses for it"
+        )
     system = create_system(family, options)
     lengthened = save_options(options, preset, folder)
     if lengthened:

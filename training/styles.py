@@ -9,6 +9,9 @@ from sklearn.cluster import KMeans
 from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor, nn
 
+from runtime.engines.labels import LabelSpec
+from runtime.runners.instances import find_instances, instance_classes
+from runtime.runners.instances import instance_means as means_of
 from training.data.label_maps import LabelMaps
 from training.networks.layers import to_unit_range
 
@@ -31,6 +34,7 @@ def fit_styles(
     Returns:
         class id → float32 [k, F]; a class without instances is absent.
     """
+    assert data.labels is not None, "only classes have styles"
     was_training = encoder.training
     encoder.eval()
     device = next(encoder.parameters()).device
@@ -38,20 +42,22 @@ def fit_styles(
     for index in range(len(data)):
         item = data[0, index]
         encoded = encoder(to_unit_range(item["real_image"].unsqueeze(0).to(device)))[0].float().cpu()
-        for class_id, mean in _instance_features(encoded, item["inst_map"], item["condition"]):
+        for class_id, mean in _instance_features(encoded, item["inst_map"], item["condition"], data.labels):
             features.setdefault(class_id, []).append(mean)
         progress((index + 1) / len(data))
     encoder.train(was_training)
     return {class_id: _centres(np.stack(rows), count, seed) for class_id, rows in sorted(features.items())}
 
 
-def _instance_features(encoded: Tensor, inst_map: Tensor, label_map: Tensor) -> list[tuple[int, np.ndarray]]:
+def _instance_features(
+    encoded: Tensor, inst_map: Tensor, label_map: Tensor, labels: LabelSpec
+) -> list[tuple[int, np.ndarray]]:
     """Class and mean feature of each instance that is large enough."""
-    _, index, pixels = inst_map.flatten().unique(return_inverse=True, return_counts=True)
-    sums = torch.zeros(len(pixels), len(encoded)).index_add(0, index, encoded.flatten(1).T)
-    classes = torch.zeros(len(pixels), dtype=torch.int64).index_put((index,), label_map.flatten().long())
-    means = (sums / pixels.unsqueeze(1)).numpy()
-    return [(int(classes[k]), means[k]) for k in range(len(pixels)) if pixels[k] >= MIN_PIXELS]
+    found = find_instances(inst_map.numpy().astype(np.int32))
+    classes = instance_classes(found, label_map.numpy().astype(np.uint8), labels)
+    pixels = np.bincount(found.compact.ravel(), minlength=len(found.ids))
+    means = means_of(encoded.numpy(), found)
+    return [(int(classes[k]), means[k]) for k in np.flatnonzero(pixels >= MIN_PIXELS)]
 
 
 def _centres(rows: np.ndarray, count: int, seed: int) -> Tensor:

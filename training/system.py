@@ -84,7 +84,14 @@ def inference_device() -> torch.device:
     return device or torch.device("cpu")
 
 
-def frozen(module: nn.Module, *inputs: Tensor) -> Any:
+def has_bf16() -> bool:
+    """Whether bfloat16 is fast where training runs; CPUs without AVX-512 take some thirty times as long as float."""
+    if torch.cuda.is_available():
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return torch.accelerator.is_available() or torch.backends.cpu.get_cpu_capability().startswith("AVX512")
+
+
+def frozen(module: nn.Module, *inputs: Tensor | None) -> Any:
     """`module(*inputs)` as a loss of another network: no gradient reaches its own parameters."""
     constants = {name: value.detach() for name, value in module.named_parameters()}
     return torch.func.functional_call(module, constants, inputs)

@@ -20,10 +20,13 @@ class LabelSpec:
     Attributes:
         names: one name per class.
         palette: one RGB triple of 0..255 per class, for pictures of label maps and for reading palette images.
+        parts: ids of the classes that are parts of objects (a window, a wheel), ascending: their pixels have the
+            instance id of their object.
     """
 
     names: tuple[str, ...]
     palette: tuple[tuple[int, int, int], ...]
+    parts: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if not 0 < len(self.names) <= MAX_CLASSES:
@@ -34,6 +37,8 @@ class LabelSpec:
             raise ValueError(f"labels: a class name of more than {_LONGEST_NAME} characters")
         if any(not 0 <= channel <= 255 for colour in self.palette for channel in colour):
             raise ValueError("labels: palette colours must be RGB triples of 0..255")
+        if list(self.parts) != sorted({part for part in self.parts if 0 <= part < len(self.names)}):
+            raise ValueError(f"labels: parts must be ascending ids of 0..{len(self.names) - 1}")
 
     @property
     def label_nc(self) -> int:
@@ -55,10 +60,18 @@ class LabelSpec:
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
             raise ValueError("labels: names are no list of texts")
         palette = tuple((int(r), int(g), int(b)) for r, g, b in colours)
-        return cls(tuple(names), palette)
+        return cls(tuple(names), palette, tuple(int(part) for part in document.get("parts", ())))
 
     def to_json(self) -> dict[str, Any]:
-        return {"names": list(self.names), "palette": [list(colour) for colour in self.palette]}
+        parts = {"parts": list(self.parts)} if self.parts else {}
+        return {"names": list(self.names), "palette": [list(colour) for colour in self.palette], **parts}
+
+    @property
+    def is_part(self) -> NDArray[np.bool_]:
+        """Whether an id of 0..255 is a part, bool [256]."""
+        table = np.zeros(MAX_CLASSES, np.bool_)
+        table[list(self.parts)] = True
+        return table
 
     def class_id(self, name: str) -> int:
         """The id of a class name; raises InputError that lists the names."""

@@ -10,12 +10,11 @@ from numpy.typing import NDArray
 from runtime.engines.labels import MAX_CLASSES, LabelSpec
 from runtime.errors import InputError
 from runtime.runners.growth import nearest
-from runtime.runners.instances import find_instances
+from runtime.runners.instances import PER_CLASS, class_of_id, find_instances, instance_classes
 from runtime.runners.strokes import Box, Mask, Region, Size, cut_out
 
 Class = int | str  # its id or name
 
-PER_CLASS = 1000  # Cityscapes: the instances of class c are 1000·c, 1000·c + 1, …; id c is what has no instance
 _THINGS = ("person", "rider", "car", "truck", "bus", "caravan", "trailer", "train", "motorcycle", "bicycle")
 
 
@@ -25,17 +24,19 @@ class Instance:
 
     Attributes:
         id: as in the instance map.
-        class_id: the class of all its pixels.
+        class_id: the class of its pixels, but for those of its parts.
         pixels: how many it has.
+        body: how many of them are no parts; where there are none, the id says the class.
     """
 
     id: int
     class_id: int
     pixels: int
+    body: int
 
 
 class EditMaps:
-    """Label map and instance map that always agree: every instance has pixels, and all of them have one class.
+    """Label map and instance map that always agree: every instance has pixels of one class, and of its parts.
 
     Attributes:
         label_map: uint8 [H, W].
@@ -61,10 +62,11 @@ class EditMaps:
             things: see above; None for Cityscapes' and those whose ids differ from the class id.
 
         Raises:
-            InputError: an instance has pixels of several classes.
+            InputError: an instance has pixels of several classes that are no parts.
         """
         self.label_map, self.inst_map, self.labels = label_map, inst_map, labels
-        self.instances = _count(label_map, inst_map)
+        self._is_part = labels.is_part
+        self.instances = self._count(label_map, inst_map)
         _require_agreement(label_map, inst_map, labels)
         numbered = {one.class_id for one in self.instances.values() if one.id != one.class_id}
         named = {class_id for class_id, name in enumerate(labels.names) if name in _THINGS}
@@ -79,13 +81,27 @@ class EditMaps:
     def counts_after(self, box: Box, labels: NDArray[np.uint8], ids: NDArray[np.int32]) -> dict[int, Instance]:
         """What `instances` will be once `box` holds these labels and ids; only the box is looked at."""
         found = dict(self.instances)
-        for old in _count(self.label_map[box.slices], self.inst_map[box.slices]).values():
-            left = found[old.id].pixels - old.pixels
-            found[old.id] = Instance(old.id, old.class_id, left)
-        for new in _count(labels, ids).values():
-            before = found[new.id].pixels if new.id in found else 0
-            found[new.id] = Instance(new.id, new.class_id, before + new.pixels)
+        for old in self._count(self.label_map[box.slices], self.inst_map[box.slices]).values():
+            before = found[old.id]
+            left = before.body - old.body
+            class_id = before.class_id if left else class_of_id(old.id, self.labels)
+            found[old.id] = Instance(old.id, class_id, before.pixels - old.pixels, left)
+        for new in self._count(labels, ids).values():
+            rest = found.get(new.id, Instance(new.id, new.class_id, 0, 0))
+            class_id = rest.class_id if rest.body else new.class_id
+            found[new.id] = Instance(new.id, class_id, rest.pixels + new.pixels, rest.body + new.body)
         return {key: one for key, one in found.items() if one.pixels}
+
+    def _count(self, labels: NDArray[np.uint8], ids: NDArray[np.int32]) -> dict[int, Instance]:
+        found, labels = find_instances(np.ascontiguousarray(ids)), np.ascontiguousarray(labels)
+        rows = found.compact.ravel()
+        pixels = np.bincount(rows, minlength=len(found.ids)).tolist()
+        bodies = pixels
+        if self.labels.parts:
+            bodies = np.bincount(rows[~self._is_part[labels.ravel()]], minlength=len(found.ids)).tolist()
+        classes = instance_classes(found, labels, self.labels).tolist()
+        everything = zip(found.ids.tolist(), classes, pixels, bodies, strict=True)
+        return {one: Instance(one, *what) for one, *what in everything}
 
     def write(
         self, box: Box, labels: NDArray[np.uint8], ids: NDArray[np.int32], instances: dict[int, Instance]
@@ -110,19 +126,27 @@ class EditMaps:
         own = [one.id for one in self.instances.values() if one.class_id == class_id]
         return min(own) if own else _free(class_id, used)
 
-    def id_of(self, instance: int | str | None, class_id: int) -> int:
-        """The id that `Editor.paint` means; raises InputError where there is no such instance of that class."""
+    def id_of(self, instance: int | str | None, class_id: int) -> int | None:
+        """The id that `Editor.paint` means, None for those that the pixels have.
+
+        Raises:
+            InputError: there is no such instance of that class.
+        """
         if instance is None or isinstance(instance, str):
             if instance not in (None, "new"):
                 raise InputError(f'instance is {instance!r}, expected an id, "new" or None')
-            return self.id_for(class_id, instance == "new")
+            return None if self.is_part(class_id) else self.id_for(class_id, instance == "new")
         found = self.instances[self.require(instance)]
-        if found.class_id != class_id:
+        if found.class_id != class_id and not self.is_part(class_id):
             names = self.labels.names
             raise InputError(
                 f"instance {instance} is of class {names[found.class_id]!r}, not {names[class_id]!r}; relabel it first"
             )
         return found.id
+
+    def is_part(self, class_id: int) -> bool:
+        """Whether a class is a part of objects."""
+        return bool(self._is_part[class_id])
 
     def class_id(self, class_: Class) -> int:
         """The id of a class's id or name; raises InputError where there is none."""
@@ -145,7 +169,7 @@ class EditMaps:
         if isinstance(target, int | np.integer) and not isinstance(target, bool) and int(target) in self.instances:
             return int(target), self.instances[int(target)].class_id
         class_id = self.class_id(target)
-        if not any(one.class_id == class_id for one in self.instances.values()):
+        if not (self.label_map == class_id).any():
             raise InputError(f"there is no {self.labels.names[class_id]!r} in this scene")
         return None, class_id
 
@@ -156,10 +180,20 @@ class EditMaps:
         return cut_out(here, (0, 0), f"{target!r}")
 
     def is_thing(self, box: Box) -> Mask:
-        """Which pixels of `box` are of classes that have instances."""
-        table = np.zeros(MAX_CLASSES, np.bool_)
-        table[list(self.things)] = True
-        return table[self.label_map[box.slices]]
+        """Which pixels of `box` are of objects of classes that have instances."""
+        found = find_instances(np.ascontiguousarray(self.inst_map[box.slices]))
+        of_thing = np.array([self.instances[one].class_id in self.things for one in found.ids.tolist()])
+        return np.asarray(of_thing[found.compact])
+
+    def bodies(self, region: Region) -> NDArray[np.uint8]:
+        """The class of the object that each marked pixel belongs to, [marked pixels]."""
+        inside, position = np.unique(self.inst_map[region.box.slices][region.mask], return_inverse=True)
+        return np.array([self.instances[one].class_id for one in inside.tolist()], np.uint8)[position]
+
+    def labels_before(self, moved: Region, dy: int, dx: int) -> NDArray[np.uint8]:
+        """The labels of the pixels that a move by dx, dy brings to `moved`, [marked pixels]."""
+        y, x = np.nonzero(moved.mask)
+        return self.label_map[y + moved.box.top - dy, x + moved.box.left - dx]
 
     def cut(self, box: Box) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
         """Copies of the labels and ids of a box."""
@@ -173,9 +207,8 @@ class EditMaps:
         """
         hole = np.zeros(self.size, np.bool_)
         hole[region.box.slices] = region.mask
-        known = ~hole & ~self.is_thing(Box(0, 0, *self.size))
-        if not known.any():
-            known = ~hole
+        area = ~hole & ~self.is_thing(Box(0, 0, *self.size))
+        known = next((one for one in (area & ~self._is_part[self.label_map], area, ~hole) if one.any()), hole[:0])
         if not known.any():
             raise InputError("nothing would be left that could grow in; give fill=<class>, or paint another class")
         source = nearest(known, region)
@@ -197,20 +230,14 @@ def _free(class_id: int, used: set[int]) -> int:
     return number
 
 
-def _count(labels: NDArray[np.uint8], ids: NDArray[np.int32]) -> dict[int, Instance]:
-    found = find_instances(np.ascontiguousarray(ids))
-    pixels = np.bincount(found.compact.ravel(), minlength=len(found.ids)).tolist()
-    classes = np.ascontiguousarray(labels).ravel()[found.first].tolist()
-    return {one: Instance(one, *what) for one, *what in zip(found.ids.tolist(), classes, pixels, strict=True)}
-
-
 def _require_agreement(label_map: NDArray[np.uint8], inst_map: NDArray[np.int32], labels: LabelSpec) -> None:
     found = find_instances(inst_map)
-    other = label_map.ravel()[found.first][found.compact] != label_map
+    classes = instance_classes(found, label_map, labels)
+    other = (classes[found.compact] != label_map) & ~labels.is_part[label_map]
     if other.any():
         instance = int(inst_map[other][0])
-        classes = np.unique(label_map[inst_map == instance])
+        seen = np.setdiff1d(label_map[inst_map == instance], labels.parts)
         raise InputError(
-            f"inst_map: the instance {instance} has pixels of {', '.join(repr(labels.names[c]) for c in classes)}, "
-            "expected one class for each instance; number the parts apart"
+            f"inst_map: the instance {instance} has pixels of {', '.join(repr(labels.names[c]) for c in seen)}, "
+            "expected one class for each instance; number them apart"
         )

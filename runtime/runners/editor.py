@@ -60,7 +60,7 @@ class Editor:
         Args:
             synthesizer: of the classes that are edited.
             label_map: class ids, integers [H, W] of a size that the engine takes; None for sky over ground.
-            inst_map: instance ids of the same shape, each of one class; None for one id per class.
+            inst_map: instance ids of the same shape, each of one class and its parts; None for one id per class.
             encoder: for `restyle` by a photo.
             seed: draws the styles that nobody chooses.
             history_bytes: what `undo` and `redo` may take; the oldest changes are forgotten beyond.
@@ -137,15 +137,20 @@ class Editor:
             mask: the pixels.
             class_: id or name.
             instance: "new" for an object of its own; an id of that class for a part of that object; None for no object
-                in particular. A class that has no instances gets none.
+                in particular. A class that has no instances gets none; a part stays with the objects it is painted on.
 
         Returns:
-            The id that the pixels have now.
+            The id that the pixels have now; of a part on several objects that of the first one.
         """
         class_id = self._maps.class_id(class_)
         region = Region.of(mask, self.size)
-        new_id = self._maps.id_of(instance, class_id)
-        self._fill(region, class_id, new_id)
+        given = self._maps.id_of(instance, class_id)
+        labels, ids = self._maps.cut(region.box)
+        new_id = int(ids[region.mask][0]) if given is None else given
+        labels[region.mask] = class_id
+        if given is not None:
+            ids[region.mask] = given
+        self._apply(region.box, labels, ids)
         return new_id
 
     def add_object(self, class_: Class, mask: Marked) -> int:
@@ -159,6 +164,9 @@ class Editor:
         region = self._maps.pixels_of(self._maps.require(target)) if is_instance else Region.of(target, self.size)
         labels, ids = self._maps.cut(region.box)
         inside = ids[region.mask]
+        if self._maps.is_part(class_id):
+            self.paint(region, class_id)
+            return
         given: dict[int, int] = {}
         for one in np.unique(inside).tolist():
             is_new = self._maps.instances[one].class_id != class_id
@@ -169,9 +177,16 @@ class Editor:
         self._apply(region.box, labels, ids)
 
     def erase(self, mask: Marked) -> None:
-        """Take away the marked parts of objects: what is around them grows in, as in `remove_object`."""
+        """Take away the marked parts of objects: what is around them grows in, as in `remove_object`.
+
+        What is marked on no object, such as the lines of a road, becomes what it is a part of.
+        """
         region = Region.of(mask, self.size)
         covered = region.mask & self._maps.is_thing(region.box)
+        if not covered.any():
+            labels, ids = self._maps.cut(region.box)
+            labels[region.mask] = self._maps.bodies(region)
+            self._apply(region.box, labels, ids)
         if covered.any():
             objects = cut_out(covered, (region.box.top, region.box.left), "mask")
             self._apply(objects.box, *self._maps.without(objects, objects.box))
@@ -198,7 +213,8 @@ class Editor:
         box = region.box.union(moved.box)
         labels, ids = self._maps.without(region, box)
         inner = moved.box.within(box)
-        labels[inner][moved.mask], ids[inner][moved.mask] = self._maps.instances[instance].class_id, instance
+        labels[inner][moved.mask] = self._maps.labels_before(moved, dy, dx)
+        ids[inner][moved.mask] = instance
         self._apply(box, labels, ids)
 
     def duplicate(self, instance: int, dx: int, dy: int) -> int:
@@ -211,7 +227,9 @@ class Editor:
         styles = self._styles
         if feature is not None and class_id in self._maps.things:
             styles = styles.choose(new_id, class_id, feature)
-        self._fill(moved, class_id, new_id, styles)
+        labels, ids = self._maps.cut(moved.box)
+        labels[moved.mask], ids[moved.mask] = self._maps.labels_before(moved, dy, dx), new_id
+        self._apply(moved.box, labels, ids, styles)
         return new_id
 
     def restyle(self, target: Class, style: Style) -> None:
@@ -224,6 +242,9 @@ class Editor:
                 one shows such a thing alone.
         """
         instance, class_id = self._maps.target(target)
+        if instance is None and self._maps.is_part(class_id):
+            name = self._maps.labels.names[class_id]
+            raise InputError(f"{name!r} is a part and looks like its object; restyle that, or one of its instances")
         resolver, region = self._resolver(), self.pixels_of(target)
         if isinstance(style, np.ndarray) and style.ndim == len("HWC"):
             style = measure(style, region, self.size, self.encoder)
@@ -321,11 +342,6 @@ class Editor:
         if self.synthesizer.resolver is None:
             raise StyleError("this engine has no style features, so nothing can be restyled")
         return self.synthesizer.resolver
-
-    def _fill(self, region: Region, class_id: int, instance: int, styles: StyleChoice | None = None) -> None:
-        labels, ids = self._maps.cut(region.box)
-        labels[region.mask], ids[region.mask] = class_id, instance
-        self._apply(region.box, labels, ids, styles)
 
     def _apply(
         self, box: Box, labels: NDArray[np.uint8], ids: NDArray[np.int32], styles: StyleChoice | None = None

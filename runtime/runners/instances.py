@@ -5,6 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from runtime.engines.labels import LabelSpec
+
+PER_CLASS = 1000  # Cityscapes: the instances of class c are 1000·c, 1000·c + 1, …; id c is what has no instance
 _TABLE_SIZE = 2**17  # ids below this are looked up in a table; Cityscapes' reach 33999
 
 
@@ -35,6 +38,33 @@ def find_instances(inst_map: NDArray[np.int32]) -> Instances:
     first[row[::-1]] = starts[::-1]  # the last assignment to a row wins: that of its first run
     lengths = np.diff(starts, append=flat.size)
     return Instances(ids, first, np.repeat(row, lengths).reshape(inst_map.shape))
+
+
+def instance_classes(found: Instances, label_map: NDArray[np.uint8], labels: LabelSpec) -> NDArray[np.uint8]:
+    """The class of each instance, uint8 [k]: that of its first pixel that is no part of it.
+
+    An instance of which only parts are to be seen has the class that its id names.
+    """
+    flat = label_map.ravel()
+    classes = flat[found.first]
+    is_part = labels.is_part
+    unsure = is_part[classes]
+    if not unsure.any():
+        return classes
+    rows = found.compact.ravel()
+    body = np.flatnonzero(unsure[rows] & ~is_part[flat])
+    first = np.full(len(classes), -1, np.int64)
+    first[rows[body[::-1]]] = body[::-1]  # the last assignment to a row wins
+    for row in np.flatnonzero(unsure):
+        classes[row] = flat[first[row]] if first[row] >= 0 else class_of_id(int(found.ids[row]), labels)
+    return classes
+
+
+def class_of_id(instance: int, labels: LabelSpec) -> int:
+    """The class that an instance id names after Cityscapes' rule; 0 where it names none."""
+    if instance < labels.label_nc:
+        return instance
+    return instance // PER_CLASS if instance // PER_CLASS < labels.label_nc else 0
 
 
 def _unique(values: NDArray[np.int32]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:

@@ -22,7 +22,7 @@ from runtime.runners.checks import (
     pad_to,
 )
 from runtime.runners.examples import Size, example_ids, example_instances, example_size
-from runtime.runners.instances import find_instances
+from runtime.runners.instances import find_instances, instance_classes
 from runtime.runners.runner import Runner
 from runtime.runners.styles import StyleResolver, Styles
 
@@ -159,7 +159,8 @@ class Synthesizer(Runner):
             return Scene(label_map, inst_map)
         found = find_instances(inst_map)
         self._check_count(len(found.ids))
-        rows = self.resolver.resolve(styles, seed, found.ids, label_map.ravel()[found.first])
+        classes = instance_classes(found, label_map, self.labels)
+        rows = self.resolver.resolve(styles, seed, found.ids, classes)
         return Scene(label_map, found.compact, rows)
 
     def _check_count(self, count: int) -> None:

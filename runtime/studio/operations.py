@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from runtime.engines.document import Document
+from runtime.engines.labels import MAX_CLASSES
 from runtime.errors import InputError
 from runtime.runners.editor import Editor
 from runtime.runners.strokes import Region, flood, line, polygon, rectangle
@@ -36,7 +37,8 @@ def _paint(editor: Editor, message: Document) -> int:
 def _fill(editor: Editor, message: Document) -> int:
     x, y = _point(message)
     editor.instance_at(x, y)
-    return editor.paint(flood(editor.inst_map, x, y), _class(message), message.fields.get("instance"))
+    alike = editor.inst_map.astype(np.int64) * MAX_CLASSES + editor.label_map  # a window ends where its wall begins
+    return editor.paint(flood(alike, x, y), _class(message), message.fields.get("instance"))
 
 
 def _move(editor: Editor, message: Document) -> None:
@@ -123,6 +125,7 @@ def describe(editor: Editor, session: str, worker: Worker) -> dict[str, Any]:
                 "name": name,
                 "colour": list(labels.palette[class_id]),
                 "isThing": editor.has_instances(class_id),
+                "isPart": class_id in labels.parts,
                 "styles": len(spec.styles.centres.get(class_id, ())) if spec.styles else 0,
             }
             for class_id, name in enumerate(labels.names)

@@ -10,9 +10,10 @@ from torch import nn
 from runtime.errors import MissingFileError
 from training.errors import CheckpointError
 from training.networks.label_encoding import instance_edges, instance_means, one_hot
-from training.networks.layers import initialise, to_unit_range
+from training.networks.layers import SmoothUpsampling, initialise, to_unit_range
 from training.networks.patchgan import MultiScaleDiscriminator, PatchGAN, discriminator_settings
 from training.networks.pix2pixhd import Architecture, Encoder, Generator, build
+from training.networks.seen_channels import call_with, seen_channels
 from training.networks.vgg import VGG19Features
 
 SMALL = {"label_nc": 4, "ngf": 4, "n_downsample": 2, "n_blocks": 2, "n_blocks_local": 1}
@@ -64,6 +65,50 @@ def test_settings_of_another_network_are_refused():
 
 
 # --- generator and encoder
+
+
+@pytest.mark.parametrize("network", ["generator", "discriminator"])
+def test_channels_of_absent_classes_may_be_left_out(network):
+    """Output and gradients are those of the whole input; the weights that saw nothing get zero."""
+    torch.manual_seed(0)
+    condition_nc, behind = SMALL["label_nc"] + 1, 1 if network == "generator" else 4
+    built: Generator | MultiScaleDiscriminator
+    if network == "generator":
+        built = Generator(Architecture(**SMALL, n_enhancers=1)).double()
+    else:
+        built = MultiScaleDiscriminator(condition_nc + 3, ndf=4, num_scales=2).double()
+    label_map = torch.tensor([1, 3])[torch.randint(2, (1, 32, 48))]
+    x = torch.cat([one_hot(label_map, 4, torch.float64), torch.randn(1, behind, 32, 48, dtype=torch.float64)], 1)
+    channels = seen_channels(label_map.unique(), 4, behind)
+    assert channels.tolist() == [1, 3, *range(4, 4 + behind)]
+    results = []
+    for outputs in (built(x), call_with(built, built.first_weights, channels, x[:, channels])):
+        built.zero_grad()
+        last = outputs if isinstance(outputs, torch.Tensor) else outputs[0][-1]
+        last.square().sum().backward()
+        results.append((last.detach(), {name: weight.grad for name, weight in built.named_parameters()}))
+    (whole, gradients), (part, partial) = results
+    torch.testing.assert_close(whole, part)
+    for name, gradient in gradients.items():
+        if gradient is not None and name.endswith("weight"):
+            torch.testing.assert_close(partial[name], gradient, msg=name)
+    assert all(not partial[name][:, [0, 2]].any() for name in built.first_weights if partial[name] is not None)
+
+
+def test_smooth_upsampling_leaves_no_grid():
+    """A constant stays constant at first, and so does a ramp: the 3×3 form turns both into a grid."""
+    torch.manual_seed(0)
+    smooth, papers = SmoothUpsampling(4, 2, bias=False), nn.ConvTranspose2d(4, 2, 3, 2, 1, 1, bias=False)
+    grids = []
+    for layer in (smooth, papers):
+        initialise(layer)
+        out = layer(torch.ones(1, 4, 16, 16))[0, :, 4:-4, 4:-4].detach()
+        grids.append(float((out - out.mean((1, 2), keepdim=True)).abs().max() / out.abs().max()))
+    assert grids[0] < 1e-5
+    assert grids[1] > 0.1
+    ramp = torch.arange(16.0).expand(1, 4, 16, 16)
+    steps = smooth(ramp)[0, 0, 8, 4:-4].detach().diff()
+    torch.testing.assert_close(steps, steps[:1].expand_as(steps))
 
 
 def test_released_architecture():

@@ -53,7 +53,7 @@ def test_unet_of_any_depth(depth, use_skips):
     assert image.abs().max() <= 1
 
 
-@pytest.mark.parametrize("upsampling", ["transposed", "bilinear"])
+@pytest.mark.parametrize("upsampling", ["transposed", "smooth", "bilinear"])
 @pytest.mark.parametrize("channels", [(1, 3), (3, 1), (5, 2)])
 def test_resnet_of_any_channels(upsampling, channels):
     network = generator_of(

@@ -8,11 +8,14 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from runtime.files import atomic_path
+from training.class_tables import without_parts
 from training.data.scenes import render_scene
 
 
-def write_scene(root: Path, split: str, seed: int, size: tuple[int, int]) -> None:
+def write_scene(root: Path, split: str, seed: int, size: tuple[int, int], parts: bool = False) -> None:
     """Render scene `seed` at [H, W] = `size` into `root`/`split`_{label,inst,img}; an existing one is kept.
+
+    Labels are those of Cityscapes, or with `parts` those of `training.class_tables.STREET`.
 
     Raises:
         OutputError: the folder cannot be written.
@@ -22,7 +25,7 @@ def write_scene(root: Path, split: str, seed: int, size: tuple[int, int]) -> Non
         return
     scene = render_scene(seed, size)
     arrays: dict[str, NDArray[Any]] = {
-        "label": scene.label_map,
+        "label": scene.label_map if parts else without_parts(scene.label_map, scene.inst_map),
         "inst": scene.inst_map.astype(np.uint16),
         "img": scene.photo,
     }

@@ -10,8 +10,12 @@ from torch import Tensor
 
 def one_hot(label_map: Tensor, label_nc: int, dtype: torch.dtype = torch.float32) -> Tensor:
     """Integer ids [N, H, W] → [N, label_nc, H, W], 1 in the pixel's class; ids outside the range give zeros."""
-    classes = torch.arange(label_nc, dtype=torch.int32, device=label_map.device).view(1, -1, 1, 1)
-    return (label_map.to(torch.int32).unsqueeze(1) == classes).to(dtype)
+    return one_hot_of(label_map, torch.arange(label_nc, dtype=torch.int32, device=label_map.device), dtype)
+
+
+def one_hot_of(label_map: Tensor, classes: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
+    """Integer ids [N, H, W] → [N, C, H, W], 1 in the channel of the pixel's class among `classes` (int32 [C])."""
+    return (label_map.to(torch.int32).unsqueeze(1) == classes.view(1, -1, 1, 1)).to(dtype)
 
 
 def instance_edges(inst_map: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:

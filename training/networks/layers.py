@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from training.networks.normalization import norm_layer
 
-UPSAMPLINGS = ("transposed", "bilinear")
+UPSAMPLINGS = ("transposed", "smooth", "bilinear")
 
 
 def conv_norm_relu(
@@ -31,12 +31,39 @@ def halve(nc: int, norm: str = "instance") -> list[nn.Module]:
 
 
 def double(nc: int, norm: str = "instance", upsampling: str = "transposed") -> list[nn.Module]:
-    """Twice the size, half the channels: a stride-2 transposed convolution, or a bilinear resize and a convolution."""
+    """Twice the size, half the channels.
+
+    Args:
+        nc: channels before.
+        norm: kind of normalisation.
+        upsampling: "transposed", the papers' 3×3 transposed convolution of stride 2, whose taps cover some pixels four
+            times as often as others; "smooth", one of 4×4 taps, which covers all alike and begins as bilinear
+            enlargement, so that no grid is there to unlearn; "bilinear", a resize and a convolution.
+    """
     if upsampling == "bilinear":
         resize = nn.Upsample(scale_factor=2, mode="bilinear", align_corners=False)
         return [resize, nn.ReflectionPad2d(1), *conv_norm_relu(nc, nc // 2, 3, norm=norm)]
+    if upsampling == "smooth":
+        return [SmoothUpsampling(nc, nc // 2, uses_bias(norm)), norm_layer(norm, nc // 2), nn.ReLU()]
     up = nn.ConvTranspose2d(nc, nc // 2, 3, stride=2, padding=1, output_padding=1, bias=uses_bias(norm))
     return [up, norm_layer(norm, nc // 2), nn.ReLU()]
+
+
+class SmoothUpsampling(nn.ConvTranspose2d):
+    """Twice the size by a transposed convolution of 4×4 taps and stride 2.
+
+    Each of the four phases of its output has four taps, as a sub-pixel convolution has (Odena et al. 2016,
+    "Deconvolution and Checkerboard Artifacts"; Aitken et al. 2017, "Checkerboard artifact free sub-pixel convolution").
+    """
+
+    def __init__(self, input_nc: int, output_nc: int, bias: bool) -> None:
+        super().__init__(input_nc, output_nc, 4, stride=2, padding=1, bias=bias)
+
+    def initialise(self) -> None:
+        """Bilinear enlargement of random mixtures of the channels."""
+        mixture = torch.empty(self.in_channels, self.out_channels, 1, 1).normal_(0.0, 0.04)
+        line = torch.tensor([0.25, 0.75, 0.75, 0.25])
+        self.weight.data = mixture * torch.outer(line, line)
 
 
 def to_image(nc: int, output_nc: int) -> nn.Sequential:
@@ -71,7 +98,9 @@ class ResidualBlock(nn.Module):
 def initialise(module: nn.Module) -> None:
     """The reference code's initial weights: convolutions N(0, 0.02), BatchNorm's scales N(1, 0.02), biases zero."""
     for layer in module.modules():
-        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
+        if isinstance(layer, SmoothUpsampling):
+            layer.initialise()
+        elif isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
             nn.init.normal_(layer.weight, 0.0, 0.02)
         elif isinstance(layer, nn.BatchNorm2d):
             nn.init.normal_(layer.weight, 1.0, 0.02)

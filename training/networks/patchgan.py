@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from training.errors import CheckpointError
 from training.networks.layers import uses_bias
 from training.networks.normalization import norm_layer
+from training.networks.seen_channels import call_with
 
 MAX_WIDTH = 512
 KERNEL = 4
@@ -115,8 +116,18 @@ class MultiScaleDiscriminator(nn.Module):
         super().__init__()
         self.scales = nn.ModuleList(PatchGAN(input_nc, ndf, n_layers) for _ in range(num_scales))
 
-    def forward(self, pair: Tensor) -> list[list[Tensor]]:
-        """[N, input_nc, H, W] → `PatchGAN` outputs per scale, full resolution first."""
+    @property
+    def first_weights(self) -> list[str]:
+        """Names of the weights that see the input."""
+        return [f"scales.{index}.layers.0.0.weight" for index in range(len(self.scales))]
+
+    def forward(self, pair: Tensor, channels: Tensor | None = None) -> list[list[Tensor]]:
+        """[N, input_nc, H, W] → `PatchGAN` outputs per scale, full resolution first.
+
+        Where `channels` (int64) names some of them, the pair holds only these, and the others are zero.
+        """
+        if channels is not None:
+            return call_with(self, self.first_weights, channels, pair)
         outputs = []
         for index, scale in enumerate(self.scales):
             if index:

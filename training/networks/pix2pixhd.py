@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from training.networks.layers import ResidualBlock, double, front, halve, to_image
+from training.networks.layers import UPSAMPLINGS, ResidualBlock, double, front, halve, to_image
 
 NORMS = ("instance", "batch")
 # Bounds of what a file may ask for: far above any network in use, low enough that nobody's file fills the memory.
@@ -45,6 +45,8 @@ class Architecture:
         n_blocks_local: residual blocks of each enhancer.
         nef: width of the encoder's front convolution.
         n_downsample_encoder: stride-2 convolutions of the encoder.
+        upsampling: of the generator (`training.networks.layers.double`): "transposed", the paper's, "smooth" or
+            "bilinear".
     """
 
     label_nc: int = 35
@@ -60,6 +62,7 @@ class Architecture:
     image_nc: int = 3
     output_nc: int = 3
     norm: str = "instance"
+    upsampling: str = "transposed"
 
     def __post_init__(self) -> None:
         for name, limit in _LIMITS.items():
@@ -72,6 +75,8 @@ class Architecture:
             )
         if self.norm not in NORMS:
             raise ValueError(f"architecture: norm is {self.norm!r}, expected {' or '.join(NORMS)}")
+        if self.upsampling not in UPSAMPLINGS:
+            raise ValueError(f"architecture: upsampling is {self.upsampling!r}, expected {', '.join(UPSAMPLINGS)}")
 
     @property
     def input_nc(self) -> int:
@@ -101,10 +106,12 @@ def build(architecture: Architecture) -> dict[str, nn.Module]:
 class LocalEnhancer(nn.Module):
     """G2: its front's features plus the coarser generator's last feature map, residual blocks, upsampling."""
 
-    def __init__(self, input_nc: int, ngf: int, n_blocks: int, norm: str = "instance") -> None:
+    def __init__(self, architecture: Architecture, ngf: int) -> None:
         super().__init__()
-        self.front = nn.Sequential(*front(input_nc, ngf, norm), *halve(ngf, norm))
-        self.blocks = nn.Sequential(*(ResidualBlock(2 * ngf, norm) for _ in range(n_blocks)), *double(2 * ngf, norm))
+        a = architecture
+        self.front = nn.Sequential(*front(a.input_nc, ngf, a.norm), *halve(ngf, a.norm))
+        blocks = [ResidualBlock(2 * ngf, a.norm) for _ in range(a.n_blocks_local)]
+        self.blocks = nn.Sequential(*blocks, *double(2 * ngf, a.norm, a.upsampling))
 
     def forward(self, x: Tensor, coarse: Tensor) -> Tensor:
         """Input [N, input_nc, H, W] and features [N, 2·ngf, H/2, W/2] → [N, ngf, H, W]."""
@@ -127,13 +134,18 @@ class Generator(nn.Module):
             nc *= 2
         layers += [ResidualBlock(nc, a.norm) for _ in range(a.n_blocks)]
         for _ in range(a.n_downsample):
-            layers += double(nc, a.norm)
+            layers += double(nc, a.norm, a.upsampling)
             nc //= 2
         self.trunk = nn.Sequential(*layers)
         widths = [a.ngf * 2**level for level in reversed(range(a.n_enhancers))]
-        self.enhancers = nn.ModuleList(LocalEnhancer(a.input_nc, width, a.n_blocks_local, a.norm) for width in widths)
+        self.enhancers = nn.ModuleList(LocalEnhancer(a, width) for width in widths)
         self.head = to_image(a.ngf, a.output_nc)
         self.use_checkpointing = False
+
+    @property
+    def first_weights(self) -> list[str]:
+        """Names of the weights that see the input."""
+        return ["trunk.1.weight", *(f"enhancers.{index}.front.1.weight" for index in range(len(self.enhancers)))]
 
     def forward(self, x: Tensor) -> Tensor:
         """Encoded labels [N, input_nc, H, W] → image [N, output_nc, H, W] in [−1, 1]."""

@@ -1,5 +1,7 @@
 // The classes: colour, name, search.
 
+const note = (textContent, title) => Object.assign(document.createElement("small"), { textContent, title });
+
 export class Palette {
   constructor(root) {
     this.box = root.querySelector("#palette");
@@ -14,11 +16,12 @@ export class Palette {
   }
   show(classes) {
     this.classes = classes;
-    this.box.replaceChildren(...classes.map(({ name, colour, isThing }, id) => {
+    this.box.replaceChildren(...classes.map(({ name, colour, isThing, isPart }, id) => {
       const button = document.createElement("button"), patch = document.createElement("i");
       patch.style.background = `rgb(${colour.join()})`;
       button.append(patch, name);
-      if (isThing) button.append(Object.assign(document.createElement("small"), { textContent: "object", title: "Every stroke is an object of its own" }));
+      if (isThing) button.append(note("object", "Every stroke is an object of its own"));
+      if (isPart) button.append(note("part", "Stays with the object that it is painted on"));
       button.dataset.class = id;
       button.setAttribute("role", "option");
       button.onclick = () => this.choose(id);

@@ -204,9 +204,10 @@ export class ScenePage {
 
   // A stroke that begins on an object of the class goes on with it; else it is an object of its own.
   newInstance(from) {
-    const wanted = this.palette.chosen;
-    if (!this.scene.classes[wanted].isThing) return null;
-    return from && from.class === wanted && from.id !== wanted ? from.id : "new";
+    const wanted = this.palette.chosen, classes = this.scene.classes;
+    if (!classes[wanted].isThing) return null;
+    const isOn = from && (from.class === wanted || (classes[from.class].isPart && Math.floor(from.id / 1000) === wanted));
+    return isOn && from.id !== wanted ? from.id : "new";
   }
 
   finish(x, y) {

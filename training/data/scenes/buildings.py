@@ -8,7 +8,7 @@ import numpy as np
 from training.data.scenes.camera_and_light import TOWARDS_CAMERA
 from training.data.scenes.canvas import SUBPIXEL, Canvas
 from training.data.scenes.facade import Facade, facade_texture, random_facade
-from training.data.scenes.labels import Label
+from training.data.scenes.labels import Label, Part
 from training.data.scenes.materials import mix, rgb
 from training.data.scenes.street import STREET_END, Street, Thing
 
@@ -31,16 +31,17 @@ def paint_wall(canvas: Canvas, facade: Facade, foot: tuple[tuple[float, float], 
     rows = int(np.clip(camera.focal * 3.2 / seen, 4, 112))
     normal = np.array([zb - za, 0, xa - xb], np.float32) / length
     normal *= -np.sign(normal @ np.array([xa + xb, 0, za + zb], np.float32))
-    texture = facade_texture(facade, bays, (columns, rows), canvas.noise, light, normal)
+    texture, parts = facade_texture(facade, bays, (columns, rows), canvas.noise, light, normal)
     height, width = texture.shape[:2]
     source = np.array([(start * width, 0), (width, 0), (width, height), (start * width, height)], np.float32) - 0.5
     matrix = cv2.getPerspectiveTransform(source, corners - np.array([left, top], np.float32) - 0.5)
     shape = (right - left, bottom - top)
     pixels = cv2.warpPerspective(texture, matrix, shape, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    names = cv2.warpPerspective(parts, matrix, shape, flags=cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE)
     mask = np.zeros((shape[1], shape[0]), np.uint8)
     inside = canvas.fixed_point(corners - np.array([left, top], np.float32))
     cv2.fillPoly(mask, [inside], 1, shift=SUBPIXEL)
-    canvas.stamp(mask > 0, left, top, np.asarray(pixels, np.uint8))
+    canvas.stamp(mask > 0, left, top, np.asarray(pixels, np.uint8), np.asarray(names, np.uint8))
 
 
 def paint_building(canvas: Canvas, facade: Facade, x: float, z0: float, z1: float) -> None:
@@ -54,14 +55,14 @@ def paint_building(canvas: Canvas, facade: Facade, x: float, z0: float, z1: floa
         foot, top, near = facade.height, facade.height + 3.2, max(z0, 2.0)
         slope = [(x, foot, near), (x, foot, z1), (x + outward * 0.8, top, z1), (x + outward * 0.8, top, near)]
         roof = canvas.light.shade(facade.roof, (-outward * 0.9, 0.43, 0))
-        canvas.fill(canvas.camera.project(slope), roof)
+        canvas.fill(canvas.camera.project(slope), roof, Part.ROOF)
         gable = [
             (x, foot, near),
             (x + outward * 0.8, top, near),
             (x + outward * 15, top, near),
             (x + outward * 15, foot, near),
         ]
-        canvas.fill(canvas.camera.project(gable), canvas.light.shade(facade.roof * 0.8, TOWARDS_CAMERA))
+        canvas.fill(canvas.camera.project(gable), canvas.light.shade(facade.roof * 0.8, TOWARDS_CAMERA), Part.ROOF)
         for z in np.arange(near + 1.5, z1 - 1, 3.0):
             dormer = [
                 (x, foot + 0.7, z),
@@ -69,7 +70,8 @@ def paint_building(canvas: Canvas, facade: Facade, x: float, z0: float, z1: floa
                 (x + outward * 0.5, foot + 2.3, z + 1.1),
                 (x + outward * 0.5, foot + 2.3, z),
             ]
-            canvas.detail(canvas.camera.project(dormer), mix(rgb("#20262c"), canvas.light.zenith, 0.3))
+            pane = mix(rgb("#20262c"), canvas.light.zenith, 0.3)
+            canvas.detail(canvas.camera.project(dormer), pane, Part.WINDOW)
 
 
 def lay_buildings(rng: np.random.Generator, street: Street) -> list[Thing]:

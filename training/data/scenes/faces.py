@@ -8,22 +8,29 @@ from numpy.typing import NDArray
 
 from training.data.scenes.camera_and_light import TOWARDS_CAMERA, Light
 from training.data.scenes.canvas import Canvas
+from training.data.scenes.labels import Part
 from training.data.scenes.materials import Floats, mix
 
 
 @dataclass(frozen=True)
 class Face:
-    """A flat polygon [N, 3] in metres with its colour, and details painted on top of it when it is seen."""
+    """A flat polygon [N, 3] in metres with its colour, and details painted on top of it when it is seen.
+
+    A detail that is no part of its own belongs to what it is painted on.
+    """
 
     points: Floats
     colour: Floats
     gloss: float = 0.0
     details: tuple["Face", ...] = ()
+    part: Part | None = None
 
 
 def stretched(face: Face, scale: Floats) -> Face:
     """Scales the points of a face and of its details by (x, y, z), float32 [3]."""
-    return Face(face.points * scale, face.colour, face.gloss, tuple(stretched(part, scale) for part in face.details))
+    return Face(
+        face.points * scale, face.colour, face.gloss, tuple(stretched(one, scale) for one in face.details), face.part
+    )
 
 
 def paint_faces(canvas: Canvas, faces: Sequence[Face], place: tuple[float, float], heading: float, solid: bool) -> None:
@@ -56,16 +63,16 @@ def paint_faces(canvas: Canvas, faces: Sequence[Face], place: tuple[float, float
     if solid:
         visible.sort(key=lambda item: -item[0])
     for _, face, points, normal in visible:
-        canvas.fill(canvas.camera.project(points), _lit(canvas.light, face, normal))
-        for part in face.details:
-            _paint_details(canvas, part, turn, origin, normal)
+        canvas.fill(canvas.camera.project(points), _lit(canvas.light, face, normal), face.part)
+        for detail in face.details:
+            _paint_details(canvas, detail, turn, origin, normal)
 
 
 def _paint_details(canvas: Canvas, face: Face, turn: Floats, origin: Floats, normal: NDArray[np.floating]) -> None:
     """Paints a detail and the details on top of it inside the face that carries it."""
-    canvas.detail(canvas.camera.project(face.points @ turn + origin), _lit(canvas.light, face, normal))
-    for part in face.details:
-        _paint_details(canvas, part, turn, origin, normal)
+    canvas.detail(canvas.camera.project(face.points @ turn + origin), _lit(canvas.light, face, normal), face.part)
+    for detail in face.details:
+        _paint_details(canvas, detail, turn, origin, normal)
 
 
 def _lit(light: Light, face: Face, normal: NDArray[np.floating]) -> Floats:

@@ -5,7 +5,7 @@ from functools import partial
 import numpy as np
 
 from training.data.scenes.canvas import Canvas
-from training.data.scenes.labels import Label
+from training.data.scenes.labels import Label, Part
 from training.data.scenes.materials import Floats, pick, rgb
 from training.data.scenes.shapes import paint_bar, paint_panel, rectangle, regular_polygon
 from training.data.scenes.street import Street, Thing
@@ -18,7 +18,9 @@ def paint_lamp(canvas: Canvas, x: float, z: float, inward: float) -> None:
     paint_bar(canvas, (x, 0, z), (x, 1.2, z), 0.22, steel * 0.85)
     paint_bar(canvas, (x, 1.2, z), (x, 7.4, z), 0.14, steel)
     paint_bar(canvas, (x, 7.4, z), (x + inward * 1.5, 7.9, z), 0.09, steel)
-    paint_panel(canvas, rectangle(x + inward * 1.3, x + inward * 2.0, 7.82, 7.98), z, rgb("#a4a8aa"))
+    paint_panel(
+        canvas, rectangle(x + inward * 1.3, x + inward * 2.0, 7.82, 7.98), z, rgb("#a4a8aa"), part=Part.STREET_LAMP
+    )
 
 
 def paint_sign(canvas: Canvas, x: float, z: float, kind: int) -> None:
@@ -52,7 +54,9 @@ def paint_signal(canvas: Canvas, x: float, z: float, green: bool) -> None:
     paint_panel(canvas, rectangle(x - 0.2, x + 0.2, 2.5, 3.55), z, rgb("#1d2220"))
     lamps = (("#2fd08a", green), ("#d8a020", False), ("#e02a22", not green))
     for i, (code, on) in enumerate(lamps):
-        paint_panel(canvas, regular_polygon(x, 2.7 + 0.32 * i, 0.13), z, rgb(code) * (1.6 if on else 0.3), solid=False)
+        colour = rgb(code) * (1.6 if on else 0.3)
+        part = Part.SIGNAL_LAMP if on else None
+        paint_panel(canvas, regular_polygon(x, 2.7 + 0.32 * i, 0.13), z, colour, solid=False, part=part)
 
 
 def paint_static(canvas: Canvas, x: float, z: float, kind: int, colour: Floats) -> None:

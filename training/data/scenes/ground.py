@@ -8,7 +8,7 @@ import numpy as np
 
 from training.data.scenes.camera_and_light import UP
 from training.data.scenes.canvas import Canvas
-from training.data.scenes.labels import Label
+from training.data.scenes.labels import Label, Part
 from training.data.scenes.materials import Floats, mix, pick, rgb
 from training.data.scenes.street import FAR, Street, Thing
 
@@ -25,6 +25,7 @@ class Strip:
     colour: Floats
     y: float = 0.0
     rough: float = 0.04
+    part: Part | None = None
 
 
 def lay_strips(rng: np.random.Generator, street: Street) -> list[Strip]:
@@ -43,7 +44,7 @@ def lay_strips(rng: np.random.Generator, street: Street) -> list[Strip]:
                 strips.append(
                     Strip(Label.PARKING, edge, edge - outward * 2.2, z0, z1, asphalt * 0.9 + 0.06, rough=0.08)
                 )
-            strips.append(Strip(Label.SIDEWALK, edge, edge + outward * 0.22, z0, z1, kerb, 0.1, 0.03))
+            strips.append(Strip(Label.SIDEWALK, edge, edge + outward * 0.22, z0, z1, kerb, 0.1, 0.03, Part.KERB))
             strips.append(Strip(Label.SIDEWALK, edge + outward * 0.22, line, z0, z1, paving, 0.1, 0.05))
             strips.append(Strip(Label.GROUND, line, line + outward * 60, z0, z1, gravel, 0.1, 0.09))
             if street.verge[side]:
@@ -72,7 +73,7 @@ def cast_shadows(canvas: Canvas, things: Sequence[Thing]) -> None:
 
 def _claim_strip(canvas: Canvas, strip: Strip) -> None:
     """Gives a strip and the face of its kerb to a new object; the photo follows for all strips together."""
-    canvas.begin(strip.label, 0.0)
+    canvas.begin(strip.label, 0.0, strip.part)
     z0, z1, y = max(strip.z0, 3.0), strip.z1, strip.y
     edge = [(strip.x0, y, z1), (strip.x0, y, z0)]
     for corners in ([(strip.x0, 0, z0), (strip.x0, 0, z1), *edge], [*edge, (strip.x1, y, z0), (strip.x1, y, z1)]):
@@ -110,7 +111,7 @@ def paint_ground(canvas: Canvas, strips: Sequence[Strip]) -> None:
 
 
 def paint_markings(canvas: Canvas, street: Street) -> None:
-    """Paints lane lines, stop lines and zebra crossings on the road; they stay part of the road."""
+    """Paints lane lines, stop lines and zebra crossings on the road, as parts of it."""
     light = canvas.light
     white = light.shade(np.full(3, 0.82, np.float32), UP)
 
@@ -118,8 +119,9 @@ def paint_markings(canvas: Canvas, street: Street) -> None:
         if z1 > 2:
             corners = [(x0, 0, max(z0, 2)), (x0, 0, z1), (x1, 0, z1), (x1, 0, max(z0, 2))]
             clear = np.exp(-z0 / light.haze_distance)
-            canvas.mark(canvas.camera.project(corners), mix(light.haze, white, 0.9 * clear))
+            canvas.mark(canvas.camera.project(corners), mix(light.haze, white, 0.9 * clear), Label.ROAD)
 
+    canvas.begin(Label.ROAD, 0.0, Part.LANE_MARKING)
     for x in street.lanes:
         for z in np.arange(3.0, 130.0, 9.0):
             if not street.is_open(z, 6):
@@ -132,6 +134,8 @@ def paint_markings(canvas: Canvas, street: Street) -> None:
     left, right = street.left + 0.5, street.right - 0.5
     for z0, _ in street.crossings:
         line(min(street.lanes, key=abs), right, z0 - 5.2, z0 - 4.8)
+    canvas.begin(Label.ROAD, 0.0, Part.CROSSING)
+    for z0, _ in street.crossings:
         for x in np.arange(left, right - 0.5, 1.0):
             line(x, x + 0.5, z0 - 3.8, z0 - 0.8)
 

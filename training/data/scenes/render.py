@@ -26,8 +26,8 @@ class Scene:
     """One street scene.
 
     Attributes:
-        label_map: uint8 [H, W], label ids of Cityscapes.
-        inst_map: int32 [H, W], the label id for stuff, label id * 1000 + n for the n-th thing of a class.
+        label_map: uint8 [H, W], label ids of Cityscapes and of parts (`Part`).
+        inst_map: int32 [H, W], the class's id for stuff, id * 1000 + n for the n-th thing; parts have their object's.
         photo: uint8 [H, W, 3], RGB.
     """
 

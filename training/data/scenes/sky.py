@@ -5,7 +5,7 @@ import numpy as np
 
 from training.data.scenes.camera_and_light import TOWARDS_CAMERA
 from training.data.scenes.canvas import Canvas
-from training.data.scenes.labels import Label
+from training.data.scenes.labels import Label, Part
 from training.data.scenes.materials import Bytes, Floats, mix, rgb
 from training.data.scenes.street import STREET_END
 from training.data.scenes.vegetation import paint_crown
@@ -51,7 +51,7 @@ def paint_backdrop(canvas: Canvas, skyline: Floats, palette: Bytes) -> None:
                     (x + across + 1.5, y + 1.7, z),
                     (x + across + 1.5, y, z),
                 ]
-                canvas.detail(canvas.camera.project(pane), wall * 0.55)
+                canvas.detail(canvas.camera.project(pane), wall * 0.55, Part.WINDOW)
     for i, (x, _, tint) in enumerate(skyline):
         canvas.begin(Label.VEGETATION, z - 5)
         crown = (i % len(canvas.crowns), bool(i % 2), palette)

@@ -8,7 +8,7 @@ import numpy as np
 
 from training.data.scenes.canvas import Canvas
 from training.data.scenes.foliage import Foliage
-from training.data.scenes.labels import Label
+from training.data.scenes.labels import Label, Part
 from training.data.scenes.materials import Bytes, rgb
 from training.data.scenes.shapes import paint_bar
 from training.data.scenes.street import STREET_END, Street, Thing
@@ -51,7 +51,7 @@ def paint_tree(canvas: Canvas, x: float, z: float, size: tuple[float, float, flo
     foot, width, height = size
     canvas.begin(Label.VEGETATION, z)
     if foot > 0.5:
-        paint_bar(canvas, (x, 0, z), (x, foot + 0.4 * height, z), 0.1 + 0.035 * height, rgb("#4a4036"))
+        paint_bar(canvas, (x, 0, z), (x, foot + 0.4 * height, z), 0.1 + 0.035 * height, rgb("#4a4036"), Part.TRUNK)
         for lean in (-1, 1):
             paint_bar(
                 canvas,
@@ -59,6 +59,7 @@ def paint_tree(canvas: Canvas, x: float, z: float, size: tuple[float, float, flo
                 (x + lean * 0.25 * width, foot + 0.4 * height, z),
                 0.04 + 0.014 * height,
                 rgb("#443a31"),
+                Part.TRUNK,
             )
     paint_crown(canvas, look, (x - width / 2, x + width / 2, foot, foot + height), z)
 

@@ -7,6 +7,7 @@ from itertools import pairwise
 import numpy as np
 
 from training.data.scenes.faces import Face
+from training.data.scenes.labels import Part
 from training.data.scenes.materials import CHROME, GLASS, RUBBER, TYRE, Floats, rgb
 from training.data.scenes.vehicle_bodies import BODIES, Body
 
@@ -28,7 +29,7 @@ def _end_face(body: Body, paint: Floats, front: bool) -> Face:
     z = body.length * (1.004 if front else -0.004)
     half, top = body.width / 2, body.belt
     low = 0.3 if top < 1.1 else 0.45
-    lamp = rgb("#e9ecef") if front else rgb("#a5141a")
+    lamp, lamp_part = (rgb("#e9ecef"), Part.HEADLAMP) if front else (rgb("#a5141a"), Part.TAIL_LAMP)
     if front:
         details = [Face(_quad(-half * 0.5, half * 0.5, low + 0.2, top - 0.32, z), rgb(RUBBER))]
     else:
@@ -36,10 +37,10 @@ def _end_face(body: Body, paint: Floats, front: bool) -> Face:
     height, edge = (0.13, top - 0.2) if front else (0.22, top - 0.06)
     for side in (-1, 1):
         outer, inner = side * half * 0.9, side * half * (0.56 if front else 0.64)
-        details.append(Face(_quad(outer, inner, edge - height, edge, z), lamp))
+        details.append(Face(_quad(outer, inner, edge - height, edge, z), lamp, part=lamp_part))
         details.append(Face(_quad(outer, (outer + inner) / 2, edge - height, edge - height * 0.6, z), lamp * 0.7 + 0.2))
-    details.append(Face(_quad(-0.26, 0.26, low + 0.14, low + 0.25, z), rgb("#e4e4dc")))
-    return Face(_quad(-half * 0.9, half * 0.9, low - 0.06, low + 0.1, z), rgb(RUBBER), 0.0, tuple(details))
+    details.append(Face(_quad(-0.26, 0.26, low + 0.14, low + 0.25, z), rgb("#e4e4dc"), part=Part.PLATE))
+    return Face(_quad(-half * 0.9, half * 0.9, low - 0.06, low + 0.1, z), rgb(RUBBER), 0.0, tuple(details), Part.BUMPER)
 
 
 def _on_side(body: Body, side: int, points: Sequence[tuple[float, float]], out: float = 0.0) -> Floats:
@@ -69,7 +70,7 @@ def _wheel(body: Body, centre: tuple[float, float, float]) -> Face:
     """A tyre with its rim."""
     rim = ((0.68, 0.75), (0.5, 0.5), (0.2, 1))
     rings = tuple(Face(_disc(centre, body.wheel_radius * r), rgb(CHROME) * v) for r, v in rim)
-    return Face(_disc(centre, body.wheel_radius), rgb(TYRE), 0.0, rings)
+    return Face(_disc(centre, body.wheel_radius), rgb(TYRE), 0.0, rings, Part.WHEEL)
 
 
 def _side_faces(body: Body, paint: Floats, side: int) -> tuple[list[Face], list[Face]]:
@@ -77,9 +78,9 @@ def _side_faces(body: Body, paint: Floats, side: int) -> tuple[list[Face], list[
     at = partial(_on_side, body, side)
     low = [(f, min(y, body.belt + 0.03)) for f, y in body.outline]
     high = [p for p in body.outline if p[1] >= body.belt - 0.06]
-    panes = tuple(Face(at(p, 0.005), rgb(GLASS), 0.35) for p in body.panes)
+    panes = tuple(Face(at(p, 0.005), rgb(GLASS), 0.35, part=Part.GLASS) for p in body.panes)
     centres = [(side * (body.width / 2 + 0.01), body.wheel_radius, f * body.length) for f in body.wheels]
-    arches = [Face(_disc(centre, body.wheel_radius * 1.17), rgb(TYRE)) for centre in centres]
+    arches = [Face(_disc(centre, body.wheel_radius * 1.17), rgb(TYRE), part=Part.WHEEL) for centre in centres]
     details = tuple(_side_lines(body, paint, side) + arches)
     return [Face(at(low), paint, 0.3, details), Face(at(high), paint, 0.3, panes)], [_wheel(body, c) for c in centres]
 
@@ -99,7 +100,7 @@ def _glazing(strip: Floats) -> Face:
         )
         for a, b, c, d in slants
     )
-    return Face(pane, rgb(GLASS), 0.45, bands)
+    return Face(pane, rgb(GLASS), 0.45, bands, Part.GLASS)
 
 
 def vehicle_faces(kind: str, paint: Floats) -> tuple[list[Face], list[Face], list[Face]]:
@@ -140,5 +141,5 @@ def _tyres(body: Body) -> list[Face]:
         for end in (-1, 1):
             outer, inner = end * body.width * 0.485, end * (body.width / 2 - 0.2)
             for z in (-body.wheel_radius * 0.7, body.wheel_radius * 0.7):
-                tyres.append(Face(_quad(outer, inner, 0, 0.5, f * body.length + z), rgb(TYRE)))
+                tyres.append(Face(_quad(outer, inner, 0, 0.5, f * body.length + z), rgb(TYRE), part=Part.WHEEL))
     return tyres

@@ -52,7 +52,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "batch_size": 16,
         "epochs": 32,
         "decay_epochs": 16,
-        "precision": "bf16",
+        "precision": "auto",
         "save_every": 250,
         "sample_every": 250,
     },

@@ -120,7 +120,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "lr_discriminator": 1e-3,
         "crop": "128x128",
         "min_scale": 0.45,
-        "precision": "bf16",
+        "precision": "auto",
         "epochs": 20,
         "decay_epochs": 20,
         "save_every": 200,

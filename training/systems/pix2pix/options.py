@@ -123,7 +123,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "ngf": 14,
         "ndf": 32,
         "dropout": False,
-        "precision": "bf16",
+        "precision": "auto",
         "resize": "",
         "crop": "256x512",
         "epochs": 18,

@@ -9,7 +9,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from runtime.errors import InputError
+from runtime.runners.instances import find_instances, instance_classes
 from training.checkpoint import Checkpoint
+from training.class_tables import STREET, class_table, without_parts
 from training.data.augmentation import Augmentation, parse_size
 from training.data.label_maps import LabelMaps, find_samples
 from training.errors import CheckpointError
@@ -56,6 +58,8 @@ def held_out(checkpoint: Checkpoint, data: Path, split: str, settings: Mapping[s
         batch = {key: value.unsqueeze(0).to(device) for key, value in item.items()}
         fake = synthesise(networks, checkpoint, batch, styles)
         label_map = None if dataset.labels is None else condition
+        if dataset.labels == STREET:  # what judges photos knows objects, not their parts
+            label_map = without_parts(condition, item["inst_map"].numpy())
         yield HeldOut(sample.name, picture, fake, item["real_image"].numpy(), label_map)
 
 
@@ -75,12 +79,14 @@ def synthesise(
 def _sampled_styles(checkpoint: Checkpoint, batch: dict[str, Tensor]) -> Tensor:
     if not checkpoint.styles:
         raise CheckpointError("the checkpoint has no style bank: its training has not finished; use --styles encoded")
-    random = np.random.default_rng(0)
-    _, height, width = batch["inst_map"].shape
-    features = torch.zeros(1, checkpoint.architecture.feat_num, height, width, device=batch["inst_map"].device)
-    for instance in batch["inst_map"].unique():
-        mask = batch["inst_map"][0] == instance
-        bank = checkpoint.styles.get(int(batch["condition"][0][mask][0]))
+    random, labels = np.random.default_rng(0), class_table(checkpoint.architecture.label_nc)
+    assert labels is not None, "only classes have styles"
+    found = find_instances(batch["inst_map"][0].cpu().numpy().astype(np.int32))
+    classes = instance_classes(found, batch["condition"][0].cpu().numpy().astype(np.uint8), labels)
+    rows = np.zeros((len(classes), checkpoint.architecture.feat_num), np.float32)
+    for row, class_id in enumerate(classes.tolist()):
+        bank = checkpoint.styles.get(class_id)
         if bank is not None:
-            features[0][:, mask] = bank[random.integers(len(bank))].unsqueeze(1).to(features.device)
-    return features
+            rows[row] = bank[random.integers(len(bank))].numpy()
+    features = torch.from_numpy(rows[found.compact]).permute(2, 0, 1)
+    return features.unsqueeze(0).to(batch["inst_map"].device)

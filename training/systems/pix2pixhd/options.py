@@ -5,6 +5,7 @@ from typing import Any
 
 from training.data.augmentation import Augmentation, parse_size
 from training.losses import GAN_MODES
+from training.networks.layers import UPSAMPLINGS
 from training.networks.pix2pixhd import Architecture
 from training.options import WindowOptions, option, require
 
@@ -23,6 +24,7 @@ class Options(WindowOptions):
     n_blocks_local: int = option(3, "residual blocks of each enhancer")
     nef: int = option(16, "width of the encoder")
     n_downsample_encoder: int = option(4, "stride-2 convolutions of the encoder")
+    upsampling: str = option("transposed", f"of the generator: {', '.join(UPSAMPLINGS)}; smooth leaves no grid")
     ndf: int = option(64, "width of the discriminators")
     n_layers: int = option(3, "stride-2 layers of the discriminators")
     num_scales: int = option(2, "discriminators at scales 1, ½, ¼ …")
@@ -75,7 +77,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "epochs": 12,
         "decay_epochs": 12,
         "lambda_l1": 300.0,
-        "precision": "bf16",
+        "precision": "auto",
         "ema": 0.995,
         "save_every": 100,
         "sample_every": 100,

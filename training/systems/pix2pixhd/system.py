@@ -14,10 +14,11 @@ from training.class_tables import class_table
 from training.data.augmentation import Augmentation, parse_size
 from training.data.label_maps import LabelMaps, find_samples
 from training.losses import feature_matching_loss, gan_loss, perceptual_loss
-from training.networks.label_encoding import instance_edges, instance_means, one_hot
+from training.networks.label_encoding import instance_edges, instance_means, one_hot, one_hot_of
 from training.networks.layers import initialise, to_pixels, to_unit_range
 from training.networks.patchgan import MultiScaleDiscriminator
 from training.networks.pix2pixhd import Architecture, Encoder, Generator
+from training.networks.seen_channels import call_with, seen_channels
 from training.networks.vgg import VGG19Features
 from training.state import read_initial
 from training.styles import fit_styles
@@ -36,12 +37,25 @@ class Synthesis(nn.Module):
         self.generator = Generator(architecture)
         self.encoder = Encoder(architecture) if architecture.feat_num else None
 
-    def forward(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
-        """Items of `LabelMaps` → condition [N, C, H, W], fake and real image [N, 3, H, W] in [−1, 1]."""
-        real = to_unit_range(batch["real_image"])
-        condition = encode_condition(batch, self.architecture)
+    def forward(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
+        """Items of `LabelMaps` → condition [N, C, H, W], fake and real image [N, 3, H, W] in [−1, 1].
+
+        The last value is None, or says which channels of the condition and of the image behind it are given, because
+        the other classes do not appear.
+        """
+        a, real = self.architecture, to_unit_range(batch["real_image"])
         features = [] if self.encoder is None else [instance_means(self.encoder(real), batch["inst_map"])]
-        return condition, self.generator(torch.cat([condition, *features], 1)), real
+        if not a.label_nc or self.generator.use_checkpointing:  # what is recomputed later would meet all weights again
+            condition = encode_condition(batch, a)
+            return condition, self.generator(torch.cat([condition, *features], 1)), real, None
+        classes = batch["condition"].unique()
+        edges = [instance_edges(batch["inst_map"])] if a.use_edges else []
+        condition = torch.cat([one_hot_of(batch["condition"], classes), *edges], 1)
+        behind = a.input_nc - a.label_nc
+        channels = seen_channels(classes, a.label_nc, behind)
+        inputs = torch.cat([condition, *features], 1)
+        fake = call_with(self.generator, self.generator.first_weights, channels, inputs)
+        return condition, fake, real, seen_channels(classes, a.label_nc, int(a.use_edges) + a.output_nc)
 
 
 def encode_condition(batch: Batch, architecture: Architecture) -> Tensor:
@@ -75,11 +89,11 @@ class Pix2PixHD:
 
     def step(self, batch: Batch, modules: Mapping[str, nn.Module], update: Update) -> dict[str, Tensor]:
         o = self.options
-        condition, fake, real = modules["generator"](batch)
+        condition, fake, real, channels = modules["generator"](batch)
         pairs = torch.cat([torch.cat([condition, fake.detach()], 1), torch.cat([condition, real], 1)])
-        both = modules["discriminator"](pairs)
+        both = modules["discriminator"](pairs, channels)
         seen_fake, seen_real = _split(both)
-        judged = frozen(self.roles["discriminator"], torch.cat([condition, fake], 1))
+        judged = frozen(self.roles["discriminator"], torch.cat([condition, fake], 1), channels)
         losses = {"G_GAN": gan_loss(judged, True, o.gan_mode)}
         if o.lambda_feature:
             losses["G_feature_matching"] = o.lambda_feature * feature_matching_loss(judged, seen_real)
@@ -97,7 +111,7 @@ class Pix2PixHD:
     @torch.no_grad()
     def sample(self, batch: Batch) -> NDArray[np.uint8]:
         first = {key: value[:1] for key, value in batch.items()}
-        _, fake, real = self.roles["generator"](first)
+        _, fake, real, _ = self.roles["generator"](first)
         condition = first["condition"][0].cpu().numpy()
         if self.dataset.labels is not None:
             condition = self.dataset.labels.colourise(condition.astype(np.uint8))

@@ -43,7 +43,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "batch_size": 4,
         "lr": 1e-3,
         "beta1": 0.9,
-        "precision": "bf16",
+        "precision": "auto",
         "epochs": 10,
         "decay_epochs": 10,
         "save_every": 100,
