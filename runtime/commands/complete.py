@@ -26,11 +26,11 @@ from runtime.media.input_files import (
     IMAGE_SUFFIXES,
     WRITTEN_SUFFIXES,
     find_images,
-    match_masks,
     output_paths,
     refuse_overwriting,
 )
 from runtime.media.mask_images import read_hint, read_weights
+from runtime.media.mates import match_masks
 from runtime.runners.search import Completion, Search, Step
 from runtime.runners.sketch_completer import SketchCompleter
 from runtime.runners.sketch_input import Direction

@@ -16,12 +16,11 @@ from runtime.media.input_files import (
     IMAGE_SUFFIXES,
     WRITTEN_SUFFIXES,
     find_images,
-    match_masks,
     output_paths,
     refuse_overwriting,
-    without_masks,
 )
 from runtime.media.mask_images import read_hole_mask
+from runtime.media.mates import match_masks, without_masks
 from runtime.runners.inpainter import Inpainter
 from runtime.runners.windows import Strategy
 
@@ -30,7 +29,9 @@ _RGB = 3
 
 def inpaint(
     engine: Engine,
-    images: Annotated[Path, typer.Argument(metavar="IMAGES", help="An image, or a folder of images.")],
+    images: Annotated[
+        Path, typer.Argument(metavar="IMAGES", help="An image, a folder, or a list of images (.txt, .parquet).")
+    ],
     masks: Annotated[
         Path | None,
         typer.Argument(

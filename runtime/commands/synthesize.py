@@ -14,7 +14,8 @@ from runtime.errors import InputError
 from runtime.files import open_input, require_readable
 from runtime.media.decoding import Notify
 from runtime.media.images import read_inst_map, read_label_map, read_photo
-from runtime.media.input_files import find_label_maps, match_instances, output_paths, refuse_overwriting
+from runtime.media.input_files import find_label_maps, output_paths, refuse_overwriting
+from runtime.media.mates import match_instances
 from runtime.runners.checks import check_integer_maps, check_label_ids
 from runtime.runners.style_encoder import StyleEncoder
 from runtime.runners.styles import Styles, styles_from_json
@@ -24,7 +25,10 @@ from runtime.runners.synthesizer import Synthesizer
 def synthesize(
     engine: Engine,
     labels: Annotated[
-        list[Path], typer.Argument(metavar="LABELS...", help="Label maps (PNG with class ids), or folders.")
+        list[Path],
+        typer.Argument(
+            metavar="LABELS...", help="Label maps (PNG with class ids), folders, or .txt or .parquet lists."
+        ),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="A .png for one map, else a folder.")],
     instances: Annotated[

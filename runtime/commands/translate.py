@@ -31,7 +31,9 @@ from runtime.runners.translator import Translator
 
 def translate(
     engine: Engine,
-    inputs: Annotated[list[Path], typer.Argument(metavar="INPUTS...", help="Images, folders of images, or one video.")],
+    inputs: Annotated[
+        list[Path], typer.Argument(metavar="INPUTS...", help="Images, folders, .txt or .parquet lists, or one video.")
+    ],
     output: Annotated[
         Path, typer.Option("--output", "-o", help="A .png or .jpg for one image, else a folder; a video for a video.")
     ],

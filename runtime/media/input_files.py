@@ -1,15 +1,14 @@
-"""Which files a command means: label maps and images in folders, their mates, a video, the results' names."""
+"""Which files a command means: label maps and images in folders and lists, a video, the results' names."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from runtime.errors import InputError, MissingFileError
 from runtime.files import STDIO, is_folder, is_stream, is_there, require_readable
+from runtime.media.file_lists import files_in, is_list
 
-# Cityscapes: aachen_000000_000019_gtFine_labelIds.png belongs to aachen_000000_000019_gtFine_instanceIds.png.
-_SUFFIX = re.compile(r"(_gt(Fine|Coarse))?_(labelIds|instanceIds)$")
-_LABEL_IDS, _INSTANCE_IDS = "_labelIds", "_instanceIds"
+_LABEL_IDS = "_labelIds"  # Cityscapes: of aachen_000000_000019_gtFine_labelIds.png
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 WRITTEN_SUFFIXES = (".png", ".jpg", ".jpeg")  # the first is that of results in a folder
@@ -22,26 +21,22 @@ VIDEO_SUFFIXES = (
 
 
 def find_label_maps(paths: Sequence[Path]) -> list[Path]:
-    """Files as they are; folders as their PNGs in natural order, only `*_labelIds.png` where there are any.
+    """Files as they are; folders as their PNGs in natural order, only `*_labelIds.png` where there are any; lists too.
 
     Raises:
         MissingFileError: a path is not there, or a folder has no PNG.
         InputError: two maps have the same stem, so their results would too.
     """
-    files = [
-        file
-        for path in paths
-        for file in (_pngs(path, _LABEL_IDS) if is_folder(path) else [require_readable(path, "label map")])
-    ]
+    files = [file for path in paths for file in files_meant(path, lambda folder: pngs(folder, _LABEL_IDS), "label map")]
     _refuse_equal_stems(files, "label maps", ".png")
     return files
 
 
 def find_images(paths: Sequence[Path], suffixes: Sequence[str], written_as: str) -> list[Path]:
-    """Files as they are; folders as their files with one of `suffixes` in natural order.
+    """Files as they are; folders as their files with one of `suffixes` in natural order; lists as what they name.
 
     Args:
-        paths: files and folders.
+        paths: files, folders and lists (`runtime.media.file_lists`).
         suffixes: of the files that count in a folder, in small letters.
         written_as: suffix of the results.
 
@@ -49,13 +44,16 @@ def find_images(paths: Sequence[Path], suffixes: Sequence[str], written_as: str)
         MissingFileError: a path is not there, or a folder has no such file.
         InputError: two images have the same stem, so their results would too.
     """
-    files = [
-        file
-        for path in paths
-        for file in (_files_with(path, suffixes) if is_folder(path) else [require_readable(path, "image")])
-    ]
+    files = [file for path in paths for file in files_meant(path, lambda folder: files_with(folder, suffixes), "image")]
     _refuse_equal_stems(files, "images", written_as)
     return files
+
+
+def files_meant(path: Path, within: Callable[[Path], list[Path]], what: str) -> list[Path]:
+    """What a path stands for: the files `within` a folder, those that a list names, or itself."""
+    if is_folder(path):
+        return within(path)
+    return files_in(path, what) if is_list(path) else [require_readable(path, what)]
 
 
 def find_video(paths: Sequence[Path], output: Path) -> Path | None:
@@ -72,98 +70,6 @@ def find_video(paths: Sequence[Path], output: Path) -> Path | None:
     if len(paths) > 1:
         raise InputError(f"video {videos[0]} is one of {len(paths)} inputs; translate one video at a time")
     return require_readable(videos[0], "video")
-
-
-def match_instances(label_maps: Sequence[Path], instances: Path) -> list[Path]:
-    """The instance map of every label map: equal stems, apart from Cityscapes' endings.
-
-    Args:
-        label_maps: files.
-        instances: a folder, or the one file for a single label map.
-
-    Raises:
-        MissingFileError: nothing is there, or a label map finds no partner.
-        InputError: one file for several label maps, or several partners for one.
-    """
-    if not is_folder(instances):
-        if len(label_maps) > 1:
-            raise InputError(f"--instances {instances} is one file for {len(label_maps)} label maps; give a folder")
-        return [require_readable(instances, "instance map")]
-    partners: dict[str, list[Path]] = {}
-    for file in _pngs(instances, _INSTANCE_IDS):
-        partners.setdefault(_scene_name(file), []).append(file)
-    return [_only_partner(file, partners.get(_scene_name(file), []), instances) for file in label_maps]
-
-
-def match_masks(images: Sequence[Path], masks: Path | None, what: str = "mask") -> list[Path]:
-    """The mask of every image: the one file for all, or of a folder the picture of the image's stem or `<stem>_mask*`;
-    where none is given, the `<stem>_mask*` beside each image.
-
-    Args:
-        images: files.
-        masks: a file or folder, that of the images too.
-        what: what a mask is called in messages and names of files.
-
-    Raises:
-        MissingFileError: nothing is there, or an image finds no mask.
-        InputError: several masks for one image, or an image is its own.
-    """
-    if masks is None or is_folder(masks):
-        found = _masks_in_folder(images, masks, what)
-    else:
-        found = [require_readable(masks, what)] * len(images)
-    for image, mask in zip(images, found, strict=True):
-        if image == mask or _identity(image) == _identity(mask) is not None:
-            raise InputError(f"{what} {mask} is the image itself; give another file, or a folder of {what}s")
-    return found
-
-
-def _masks_in_folder(images: Sequence[Path], masks: Path | None, what: str) -> list[Path]:
-    folder = masks or images[0].parent
-    named, marked = _by_stem(folder, what)
-    found = []
-    for image in images:
-        equal = [file for file in named.get(image.stem, []) if masks and _identity(file) != _identity(image)]
-        found.append(equal or marked.get(image.stem, []))
-    missing = [image for image, files in zip(images, found, strict=True) if not files]
-    if missing:
-        others = f" (nor have {len(missing) - 1} other images)" if len(missing) > 1 else ""
-        stem = missing[0].stem
-        names = f"{stem}.png or {stem}_{what}.png there, and not the image itself" if masks else f"{stem}_{what}.png"
-        raise MissingFileError(
-            f"image {missing[0]} has no {what} in {folder}{others}; expected {names}, or give one {what} file for all"
-        )
-    for image, files in zip(images, found, strict=True):
-        if len(files) > 1:
-            raise InputError(f"image {image} has several {what}s: {', '.join(map(str, files))}; keep one")
-    return [files[0] for files in found]
-
-
-def _by_stem(folder: Path, what: str) -> tuple[dict[str, list[Path]], dict[str, list[Path]]]:
-    """Its pictures by their stems, and those of stem `<name>_mask*` by the name."""
-    named: dict[str, list[Path]] = {}
-    marked: dict[str, list[Path]] = {}
-    for file in _files_with(folder, IMAGE_SUFFIXES):
-        named.setdefault(file.stem, []).append(file)
-        name, mark, _ = file.stem.rpartition(f"_{what}")
-        if mark:
-            marked.setdefault(name, []).append(file)
-    return named, marked
-
-
-def without_masks(images: Sequence[Path], masks: Path | None) -> list[Path]:
-    """Those of a folder's `images` that are not `masks`, and no `<stem>_mask*` of another where masks lie among them.
-
-    Args:
-        images: of one folder.
-        masks: the mask or folder of masks that the user gave, if any.
-    """
-    if masks and not is_folder(masks):
-        return [image for image in images if _identity(image) != _identity(masks)]
-    if masks and _identity(images[0].parent) != _identity(masks):
-        return list(images)
-    stems = {image.stem for image in images}
-    return [image for image in images if image.stem.rpartition("_mask")[0] not in stems]
 
 
 def output_paths(
@@ -201,15 +107,15 @@ def output_paths(
 
 def refuse_overwriting(what: str, sources: Sequence[Path], targets: Sequence[Path], option: str = "--output") -> None:
     """Raise InputError where one of `targets` is one of the files `sources`, by whatever name."""
-    by_identity = {identity: source for source in sources if (identity := _identity(source))}
+    byidentity_of = {identity: source for source in sources if (identity := identity_of(source))}
     for target in targets:
-        identity = _identity(target)
-        source = by_identity.get(identity) if identity else None
+        identity = identity_of(target)
+        source = byidentity_of.get(identity) if identity else None
         if source:
             raise InputError(f"{option} would overwrite the {what} {source}; choose another folder or name")
 
 
-def _identity(path: Path) -> tuple[int, int] | None:
+def identity_of(path: Path) -> tuple[int, int] | None:
     """The same for all names of a file, links included; None for what is not there, and for streams."""
     if is_stream(path) or not is_there(path):
         return None
@@ -231,12 +137,13 @@ def _refuse_equal_stems(files: Sequence[Path], what: str, written_as: str) -> No
         by_stem[file.stem] = file
 
 
-def _pngs(folder: Path, ending: str) -> list[Path]:
-    files = _files_with(folder, (".png",))
+def pngs(folder: Path, ending: str) -> list[Path]:
+    """A folder's PNGs in natural order; only those whose stem has the ending where there are any."""
+    files = files_with(folder, (".png",))
     return [file for file in files if file.stem.endswith(ending)] or files
 
 
-def _files_with(folder: Path, suffixes: Sequence[str]) -> list[Path]:
+def files_with(folder: Path, suffixes: Sequence[str]) -> list[Path]:
     """Its files in natural order, hidden ones aside: what a kill or another system left behind."""
     found = (file for file in folder.iterdir() if file.suffix.lower() in suffixes and not file.name.startswith("."))
     files = sorted((file for file in found if not file.is_dir()), key=_natural)
@@ -248,16 +155,3 @@ def _files_with(folder: Path, suffixes: Sequence[str]) -> list[Path]:
 def _natural(path: Path) -> list[tuple[int, str]]:
     """frame2 before frame10."""
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", path.name)]
-
-
-def _scene_name(path: Path) -> str:
-    return _SUFFIX.sub("", path.stem)
-
-
-def _only_partner(file: Path, partners: list[Path], folder: Path) -> Path:
-    if not partners:
-        stem = file.stem.replace(_LABEL_IDS, _INSTANCE_IDS)
-        raise MissingFileError(f"label map {file} has no instance map in {folder}; expected {stem}.png there")
-    if len(partners) > 1:
-        raise InputError(f"label map {file} has several instance maps: {', '.join(map(str, partners))}; keep one")
-    return partners[0]

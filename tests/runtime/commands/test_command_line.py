@@ -19,7 +19,8 @@ from runtime.commands import demo as demo_command
 from runtime.engines.onnx_metadata import read_spec
 from runtime.engines.spec import StyleBank
 from runtime.media.images import read_photo, write_image
-from runtime.media.input_files import find_label_maps, match_instances, output_paths
+from runtime.media.input_files import find_label_maps, output_paths
+from runtime.media.mates import match_instances
 from tests.paths import DATA, ROOT, needs_data
 from tests.runtime import tiny_engines, tiny_translators
 

@@ -30,16 +30,25 @@ class Options(WindowOptions):
     num_scales: int = option(2, "discriminators at scales 1, ½, ¼ …")
     fix_global: bool = option(False, "train only the enhancers")
     gan_mode: str = option("lsgan", "lsgan or vanilla")
+    lambda_gan: float = option(
+        1.0, "weight of the adversarial loss; 0 trains no discriminator, on the other losses alone"
+    )
     lambda_feature: float = option(10.0, "weight of the feature-matching loss")
     lambda_l1: float = option(0.0, "weight of the L1 distance to the photo (pix2pix equation 3); helps short runs")
     lambda_perceptual: float = option(10.0, "weight of the VGG19 loss, where --vgg is given")
     vgg: str = option("", "VGG19 weights (.pth or .safetensors) for the perceptual loss")
     n_styles: int = option(10, "K-means centres per class in the style bank")
+    style_items: int = option(0, "how many items the style bank is made of, evenly spread; 0: all")
     checkpointing: bool = option(False, "recompute activations in the backward pass to save memory")
 
     def __post_init__(self) -> None:
         super().__post_init__()
         require(self.gan_mode in GAN_MODES, f"gan_mode is {self.gan_mode!r}, expected one of {', '.join(GAN_MODES)}")
+        alone = self.lambda_l1 > 0 or bool(self.vgg)
+        require(
+            self.lambda_gan > 0 or alone, "lambda_gan is 0, which leaves nothing to learn from without lambda_l1 or vgg"
+        )
+        require(self.style_items >= 0, f"style_items is {self.style_items}, expected 0 or more")
         require(not self.fix_global or self.n_enhancers > 0, "fix_global needs n_enhancers of at least 1")
         require(not self.fix_global or bool(self.init), "fix_global needs --init: the trained global generator")
 

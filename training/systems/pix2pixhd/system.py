@@ -90,23 +90,32 @@ class Pix2PixHD:
     def step(self, batch: Batch, modules: Mapping[str, nn.Module], update: Update) -> dict[str, Tensor]:
         o = self.options
         condition, fake, real, channels = modules["generator"](batch)
+        losses = self._fidelity(fake, real)
+        if not o.lambda_gan:
+            update("generator", torch.stack(list(losses.values())).sum())
+            return {name: loss.detach() for name, loss in losses.items()}
         pairs = torch.cat([torch.cat([condition, fake.detach()], 1), torch.cat([condition, real], 1)])
         both = modules["discriminator"](pairs, channels)
         seen_fake, seen_real = _split(both)
         judged = frozen(self.roles["discriminator"], torch.cat([condition, fake], 1), channels)
-        losses = {"G_GAN": gan_loss(judged, True, o.gan_mode)}
+        losses["G_GAN"] = o.lambda_gan * gan_loss(judged, True, o.gan_mode)
         if o.lambda_feature:
             losses["G_feature_matching"] = o.lambda_feature * feature_matching_loss(judged, seen_real)
-        if o.lambda_l1:
-            losses["G_L1"] = o.lambda_l1 * l1_loss(fake.float(), real)
-        if self.vgg is not None:
-            vgg = self.vgg.to(fake.device)
-            losses["G_perceptual"] = o.lambda_perceptual * perceptual_loss(vgg(fake), vgg(real))
         update("generator", torch.stack(list(losses.values())).sum())
         losses["D_fake"] = gan_loss(seen_fake, False, o.gan_mode)
         losses["D_real"] = gan_loss(seen_real, True, o.gan_mode)
         update("discriminator", 0.5 * (losses["D_fake"] + losses["D_real"]))
         return {name: loss.detach() for name, loss in losses.items()}
+
+    def _fidelity(self, fake: Tensor, real: Tensor) -> dict[str, Tensor]:
+        """The weighted losses that need no discriminator."""
+        o, losses = self.options, {}
+        if o.lambda_l1:
+            losses["G_L1"] = o.lambda_l1 * l1_loss(fake.float(), real)
+        if self.vgg is not None:
+            vgg = self.vgg.to(fake.device)
+            losses["G_perceptual"] = o.lambda_perceptual * perceptual_loss(vgg(fake), vgg(real))
+        return losses
 
     @torch.no_grad()
     def sample(self, batch: Batch) -> NDArray[np.uint8]:
@@ -126,7 +135,9 @@ class Pix2PixHD:
         if encoder is not None and self.architecture.label_nc:
             resize = parse_size(self.options.resize)
             plain = Augmentation(resize=resize, flip=False, multiple=self.architecture.size_multiple)
-            data = LabelMaps(self.dataset.samples, self.architecture.label_nc, plain)
+            samples = self.dataset.samples
+            every = max(1, len(samples) // (self.options.style_items or len(samples)))
+            data = LabelMaps(samples[::every], self.architecture.label_nc, plain)
             checkpoint.styles = fit_styles(encoder, data, self.options.n_styles, self.options.seed, progress)
         return checkpoint
 
