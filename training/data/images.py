@@ -14,6 +14,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from runtime.engines.labels import LabelSpec
 from runtime.errors import InputError
 from runtime.files import open_input
+from runtime.media.decoding import FORMATS
 from training.errors import DataError
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
@@ -103,7 +104,7 @@ def read_map(path: Path, labels: LabelSpec | None = None) -> NDArray[np.int32]:
 def _opened(path: Path) -> Iterator[Image.Image]:
     """The decoded image; what its decoder raises, also later as it is converted, becomes a DataError."""
     try:
-        with open_input(path) as stream, Image.open(stream) as image:
+        with open_input(path) as stream, Image.open(stream, formats=FORMATS) as image:
             image.load()
             yield image
     except _DECODE_ERRORS as error:

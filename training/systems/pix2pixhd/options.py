@@ -24,6 +24,7 @@ class Options(WindowOptions):
     n_blocks_local: int = option(3, "residual blocks of each enhancer")
     nef: int = option(16, "width of the encoder")
     n_downsample_encoder: int = option(4, "stride-2 convolutions of the encoder")
+    norm: str = option("instance", "of generator and encoder: instance, or batch (its running statistics are exported)")
     upsampling: str = option("transposed", f"of the generator: {', '.join(UPSAMPLINGS)}; smooth leaves no grid")
     ndf: int = option(64, "width of the discriminators")
     n_layers: int = option(3, "stride-2 layers of the discriminators")

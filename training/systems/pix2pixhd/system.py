@@ -1,5 +1,6 @@
 """pix2pixHD in training: the objective of equation 5 with instance features, and the paper's three stages."""
 
+import copy
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -120,7 +121,7 @@ class Pix2PixHD:
     @torch.no_grad()
     def sample(self, batch: Batch) -> NDArray[np.uint8]:
         first = {key: value[:1] for key, value in batch.items()}
-        _, fake, real, _ = self.roles["generator"](first)
+        _, fake, real, _ = copy.deepcopy(self.roles["generator"]).eval()(first)
         condition = first["condition"][0].cpu().numpy()
         if self.dataset.labels is not None:
             condition = self.dataset.labels.colourise(condition.astype(np.uint8))
