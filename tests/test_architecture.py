@@ -21,6 +21,7 @@ ONNX_ENGINE = "runtime.engines.onnx_engine"  # how onnxruntime is loaded and ope
 SIBLINGS_OF_RUNTIME = {
     "runtime.errors",
     "runtime.runners.conditions",
+    "runtime.runners.instances",  # which class an instance has is one rule
     "runtime.files",
     "runtime.engines.labels",
     "runtime.version",
@@ -79,6 +80,7 @@ HEAVY = {
     "openvino": ("runtime.engines.openvino_engine",),
     "matplotlib": ("runtime.bench.reports",),
     "cv2": (),  # imported by name, where it is needed: runtime.runners.conditions
+    "pyarrow": ("runtime.media.file_lists",),
     "av": ("runtime.media.video_reader", "runtime.media.video_writer"),
     **dict.fromkeys(("tensorrt", "tensorrt_rtx", "cuda"), TENSORRT_MODULES),
 }

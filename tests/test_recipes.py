@@ -61,7 +61,7 @@ def engine_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., tuple[P
 
 
 # Made by the same lines of code as the others; a night runs all.
-NIGHTLY = ("soft-edges", "grey", "edges")
+NIGHTLY = ("soft-edges", "grey", "edges", "sketch")
 
 
 @pytest.mark.parametrize(

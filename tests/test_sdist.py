@@ -51,7 +51,7 @@ def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copyfile(ROOT / name, folder / "source" / name)
     archive = run("-c", BUILD, str(folder), cwd=folder / "source").splitlines()[-1]
     with tarfile.open(folder / archive) as tar:
-        tar.extractall(folder / "unpacked", filter="data")
+        tar.extractall(folder / "unpacked", **({"filter": "data"} if hasattr(tarfile, "data_filter") else {}))
     (found,) = (folder / "unpacked").iterdir()
     return found
 

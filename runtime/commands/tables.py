@@ -87,7 +87,8 @@ def _classes(spec: EngineSpec) -> Table:
     for class_id, (name, colour) in enumerate(zip(spec.labels.names, spec.labels.palette, strict=True)):
         styles = len(spec.styles.centres.get(class_id, ())) if spec.styles else 0
         chip = Text("    ", style=f"on rgb({colour[0]},{colour[1]},{colour[2]})")
-        table.add_row(str(class_id), chip, Text(name), str(styles) if styles else "")
+        what = f"{name} (part)" if class_id in spec.labels.parts else name
+        table.add_row(str(class_id), chip, Text(what), str(styles) if styles else "")
     return table
 
 

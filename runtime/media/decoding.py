@@ -29,7 +29,7 @@ _ID_MODES = ("1", "L", "P", "I", "I;16", "I;16L", "I;16B")
 _GREY_MODES = ("1", "L", "LA", "La")
 _ALPHA_MODES = ("LA", "La", "PA", "RGBA", "RGBa")
 # Those that Pillow reads by itself: for EPS it would start a program on whatever the file says.
-FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "DIB", "GIF", "PPM", "TGA", "ICO", "JPEG2000", "PCX", "SGI")
+_FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "DIB", "GIF", "PPM", "TGA", "ICO", "JPEG2000", "PCX", "SGI")
 _JPEGS = ("JPEG", "MPO")  # MPO: a camera's JPEG with a preview behind it
 _PROFILE_SPACE, _PROFILE_MARK = slice(16, 20), slice(36, 40)
 _GREY_SPACE, _RGB_SPACE = b"GRAY", b"RGB "
@@ -118,7 +118,7 @@ def read_picture(path: PictureFile, what: str, *, as_ids: bool = False) -> Pictu
     """
     file = path if isinstance(path, Upload) else require_readable(path, what)
     with _named_errors(file, what), _opened(file) as stream:
-        image = Image.open(stream, formats=FORMATS)
+        image = Image.open(stream, formats=_FORMATS)
         raw_mode = str(image.tile)  # decoding makes Pillow forget it
         image.load()
         has_more_frames = _has_more_frames(image)

@@ -8,13 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from runtime.errors import InputError, StyleError
 from runtime.runners.canvas import sky_over_ground
-from runtime.runners.checks import (
-    check_inst_map,
-    check_integer_maps,
-    check_label_ids,
-    check_seed,
-    engine_size,
-)
+from runtime.runners.checks import check_inst_map, check_integer_maps, check_label_ids, check_seed, engine_size
 from runtime.runners.edit_history import Change, History, pack, unpack
 from runtime.runners.edit_maps import Class, EditMaps, Instance
 from runtime.runners.edit_session import Session, SessionFile, read_session, write_session

@@ -95,10 +95,10 @@ def test_memory_is_a_forms_own():
     ("arguments", "part"),
     [
         (("bench", "--size", "128"), "128x128"),
-        (("bench", "--size", "16x16", "--hole", "14"), "at most 12"),
+        pytest.param(("bench", "--size", "16x16", "--hole", "14"), "at most 12", marks=pytest.mark.nightly),
         (("bench", "--json", "nowhere/report.json"), "not a folder"),
-        (("ptx", "-o", "nowhere/kernels.ptx"), "not a folder"),
-        (("resources", "--json", "nowhere/report.json"), "not a folder"),
+        pytest.param(("ptx", "-o", "nowhere/kernels.ptx"), "not a folder", marks=pytest.mark.nightly),
+        pytest.param(("resources", "--json", "nowhere/report.json"), "not a folder", marks=pytest.mark.nightly),
     ],
 )
 def test_bad_input_exits_with_2(arguments, part):

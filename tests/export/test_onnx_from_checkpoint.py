@@ -24,7 +24,7 @@ from training.networks import family_networks
 
 VARIANTS = tuple(ARCHITECTURES)
 DYNAMIC = (
-    ("global", "fp32"),
+    pytest.param("global", "fp32", marks=pytest.mark.nightly),
     pytest.param("no_edges", "fp32", marks=pytest.mark.nightly),
     pytest.param("rgb", "fp32", marks=pytest.mark.nightly),
     pytest.param("features", "fp32", marks=pytest.mark.nightly),

@@ -30,12 +30,12 @@ VARIANTS += [(variant, mode) for variant, a in TRANSLATORS.items() if a.norm == 
 
 # Whose layers the others have, too.
 NIGHTLY = [(variant, None) for variant in ("local", "global", "no_edges", "rgb", "unet_grey", "batch_norm")]
+NIGHTLY += [one for one in VARIANTS if one[1] == "batch-stats" and one[0] != "unet"]
+CASES = [pytest.param(*one, marks=pytest.mark.nightly) if one in NIGHTLY else one for one in VARIANTS]
 
 
 @pytest.mark.parametrize("dynamic", [pytest.param(False, marks=pytest.mark.nightly), True])
-@pytest.mark.parametrize(
-    ("variant", "mode"), [pytest.param(*one, marks=pytest.mark.nightly) if one in NIGHTLY else one for one in VARIANTS]
-)
+@pytest.mark.parametrize(("variant", "mode"), CASES)
 def test_program_gives_what_the_checkpoint_gives(
     variant: str, mode: str | None, dynamic: bool, tiny_engines: Tiny
 ) -> None:

@@ -17,7 +17,7 @@ from tests.export.conftest import SIZE, Once, Tiny
 from tests.export.reference import Arrays, random_inputs, reference_bytes, run
 from tests.export.test_golden import NAMES, golden_engines, golden_inputs
 from tests.export.test_pix2pix import in_mode
-from tests.export.test_program import VARIANTS
+from tests.export.test_program import CASES
 from tests.paths import needs_golden
 from tests.tiny_models import save_tiny_checkpoint, tiny_checkpoint
 from tests.tolerances import FLOATS, GREY_LEVELS
@@ -36,7 +36,7 @@ def run_native(path: Path, inputs: Arrays) -> Arrays:
 
 # Backwards, so that a process beside this one, which begins at the other end, makes half of the engines.
 @pytest.mark.parametrize("dynamic", [True, pytest.param(False, marks=pytest.mark.nightly)])
-@pytest.mark.parametrize(("variant", "mode"), VARIANTS[::-1])
+@pytest.mark.parametrize(("variant", "mode"), CASES[::-1])
 def test_native_engine_equals_checkpoint(variant: str, mode: str | None, dynamic: bool, tiny_engines: Tiny) -> None:
     checkpoint = in_mode(variant, mode)
     engine = tiny_engines(variant, dynamic=dynamic, normalization=mode)[0]

@@ -30,7 +30,9 @@ def run(*arguments, **environment):
     )
 
 
-@pytest.mark.parametrize("encoding", ENCODINGS)
+@pytest.mark.parametrize(
+    "encoding", [*ENCODINGS[:2], *(pytest.param(one, marks=pytest.mark.nightly) for one in ENCODINGS[2:])]
+)
 def test_no_character_ends_a_command(tmp_path, engine, encoding):
     folder = os.fsencode(tmp_path)
     photo = folder + b"/caf\xe9 \xe2\x86\x92 \xf0\x9f\x98\x80.png"  # no UTF-8 in its first letters

@@ -12,7 +12,6 @@ from PIL import Image
 from skimage.metrics import peak_signal_noise_ratio
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-import training.run
 from runtime.errors import MissingFileError
 from tests.paths import DATA, needs_data
 from tests.training.runs import ENVIRONMENT, command, losses, scene_data, train
@@ -27,7 +26,7 @@ from training.options import resolve
 from training.state import CHECKPOINT_FILE, STATE_FILE, load_state
 from training.styles import fit_styles
 from training.system import family_system
-from training.systems.pix2pixhd import PRESETS, Options, create
+from training.systems.pix2pixhd import Options, create
 
 TINY = {"ngf": 4, "n_blocks": 1, "n_downsample": 2, "ndf": 4, "resize": "64x128", "save_every": 2, "log_every": 1}
 
@@ -166,31 +165,6 @@ def test_rgb_input(tmp_path):
 def test_variants_train(tmp_path, data, given):
     train(tmp_path, data=data, epochs=1, decay_epochs=0, **given)
     assert all(np.isfinite(value) for row in losses(tmp_path) for value in row.values())
-
-
-def test_without_a_discriminator_only_the_generator_learns(tmp_path, data):
-    """What the adversarial loss would need is left as it was made."""
-    trainer = train(tmp_path, data=data, epochs=1, decay_epochs=0, lambda_gan=0.0, lambda_l1=100.0)
-    assert {name for row in losses(tmp_path) for name in row} == {"step", "epoch", "lr", "G_L1"}
-    torch.manual_seed(trainer.options.seed)
-    fresh = create(trainer.options)
-    untouched, trained = (system.roles["discriminator"].state_dict() for system in (fresh, trainer.system))
-    assert all(torch.equal(value, trained[name]) for name, value in untouched.items())
-    begun, learned = (system.roles["generator"].state_dict() for system in (fresh, trainer.system))
-    assert not all(torch.equal(value, learned[name]) for name, value in begun.items())
-
-
-def test_nothing_to_learn_from_is_refused(tmp_path, data):
-    with pytest.raises(TrainingError, match="lambda_gan is 0, which leaves nothing to learn from"):
-        train(tmp_path, data=data, lambda_gan=0.0)
-
-
-def test_software_bfloat16_is_told(tmp_path, data, monkeypatch):
-    told = []
-    monkeypatch.setattr(training.run, "has_bf16", lambda: False)
-    options = resolve(Options, PRESETS, "smoke", {"data": data, "precision": "bf16", "workers": 0})
-    training.run.open_run("pix2pixhd", options, "smoke", tmp_path, told.append)
-    assert "--precision auto" in told[0]
 
 
 def test_checkpointing_changes_memory_only(tmp_path, data):

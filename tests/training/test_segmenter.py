@@ -114,7 +114,7 @@ def test_a_checkpoint_of_another_width_is_no_start(street, tmp_path):
     assert "weights do not fit" in result.stderr
 
 
-@pytest.mark.parametrize("norm", ["batch", "instance"])
+@pytest.mark.parametrize("norm", ["batch", pytest.param("instance", marks=pytest.mark.nightly)])
 @pytest.mark.parametrize(("size", "precision"), [(None, "fp32"), ((40, 24), "fp32"), (None, "fp16")])
 def test_engine(tmp_path, norm, size, precision):
     """The gate compares ids; this compares them with torch, computed by itself, at an odd size."""

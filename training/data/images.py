@@ -14,10 +14,10 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from runtime.engines.labels import LabelSpec
 from runtime.errors import InputError
 from runtime.files import open_input
-from runtime.media.decoding import FORMATS
 from training.errors import DataError
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
+_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF")  # others would start programs: EPS Ghostscript
 
 # What Pillow's decoders raise for damaged files.
 _DECODE_ERRORS = (
@@ -104,7 +104,7 @@ def read_map(path: Path, labels: LabelSpec | None = None) -> NDArray[np.int32]:
 def _opened(path: Path) -> Iterator[Image.Image]:
     """The decoded image; what its decoder raises, also later as it is converted, becomes a DataError."""
     try:
-        with open_input(path) as stream, Image.open(stream, formats=FORMATS) as image:
+        with open_input(path) as stream, Image.open(stream, formats=_FORMATS) as image:
             image.load()
             yield image
     except _DECODE_ERRORS as error:

@@ -50,7 +50,7 @@ def contents(folder):
 
 
 def test_a_killed_worker_and_a_damaged_file(tmp_path):
-    """What a worker had not given back is made again; the failure is told; a second run makes only what is missing."""
+    """What a worker had not given back is made again; the failure is told; a second run makes what is missing."""
     rng = np.random.default_rng(0)
     (tmp_path / "photos").mkdir()
     for number in range(COUNT):
@@ -77,8 +77,7 @@ def test_a_killed_worker_and_a_damaged_file(tmp_path):
     before = {path: path.stat().st_mtime_ns for path in spread.iterdir()}
     (tmp_path / "photos" / "damaged.png").unlink()
     again = pix2rt(
-        *("translate", "edges2photo", "photos", "-o", "spread", "--no-derive", "--ray", "local", "--skip-existing"),
-        folder=tmp_path,
+        *("translate", "edges2photo", "photos", "-o", "spread", "--no-derive", "--skip-existing"), folder=tmp_path
     )
     code, told, errors = ended(again, tmp_path)
     assert (code, told.startswith("2 images in")) == (0, True), errors
