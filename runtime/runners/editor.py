@@ -156,11 +156,11 @@ class Editor:
         class_id = self._maps.class_id(class_)
         is_instance = isinstance(target, int | np.integer) and not isinstance(target, bool)
         region = self._maps.pixels_of(self._maps.require(target)) if is_instance else Region.of(target, self.size)
-        labels, ids = self._maps.cut(region.box)
-        inside = ids[region.mask]
         if self._maps.is_part(class_id):
             self.paint(region, class_id)
             return
+        labels, ids = self._maps.cut(region.box)
+        inside = ids[region.mask]
         given: dict[int, int] = {}
         for one in np.unique(inside).tolist():
             is_new = self._maps.instances[one].class_id != class_id

@@ -10,6 +10,7 @@ from runtime.engines.labels import LabelSpec
 from runtime.errors import InputError
 from runtime.runners.edit_maps import EditMaps, Instance
 from runtime.runners.instances import find_instances, instance_classes
+from runtime.studio.operations import apply
 from tests.runtime import tiny_engines
 
 SKY, ROAD, CAR, PERSON, GLASS, LINE = range(6)
@@ -86,6 +87,13 @@ def test_parts_do_not_grow_into_a_gap(editor):
     editor.paint(mask_of((5, 2, 2, 4)), "car", "new")
     editor.remove_object(2000)
     assert (editor.label_map[5:7] == ROAD).all()
+
+
+def test_a_fill_in_the_studio_ends_where_a_part_begins(editor):
+    apply(editor, {"op": "fill", "point": [3, 4], "class": CAR, "instance": 2000})
+    assert editor.instances[2000] == Instance(2000, CAR, 8, 8), "the glass became body, and nothing else changed"
+    apply(editor, {"op": "fill", "point": [0, 7], "class": ROAD, "instance": None})
+    assert editor.instances[ROAD] == Instance(ROAD, ROAD, 56, 56)
 
 
 def test_the_eraser_takes_a_line_off_the_road(editor):
