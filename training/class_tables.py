@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime.engines.labels import LabelSpec
-from runtime.runners.instances import PER_CLASS
+from runtime.runners.instances import classes_of_ids
 
 # Cityscapes: 34 classes 0 … 33 and the licence plate, which its maps store as −1 and pix2pixHD's as 34.
 _CITYSCAPES = (
@@ -89,15 +89,21 @@ def class_table(label_nc: int) -> LabelSpec | None:
     return named.get(label_nc) or LabelSpec.unnamed(label_nc)
 
 
-def without_parts(label_map: NDArray[Any], inst_map: NDArray[Any]) -> NDArray[Any]:
-    """A label map in which every part of `STREET` is given back to its object, whose class the instance id tells.
+def without_parts(label_map: NDArray[Any], inst_map: NDArray[Any], labels: LabelSpec = STREET) -> NDArray[Any]:
+    """A label map in which every part is given back to its object, whose class the instance id tells.
 
     Args:
         label_map: integer ids [H, W].
         inst_map: integer ids [H, W]: the class for areas, class · 1000 + n for things.
+        labels: the class table.
     """
-    of_object = np.where(inst_map < PER_CLASS, inst_map, inst_map // PER_CLASS)
-    return np.where(STREET.is_part[label_map], of_object, label_map).astype(label_map.dtype)
+    of_object = classes_of_ids(inst_map, labels)
+    return np.where(labels.is_part[label_map], of_object, label_map).astype(label_map.dtype)
+
+
+def table_without_parts(labels: LabelSpec) -> LabelSpec:
+    """The class table of what `without_parts` makes."""
+    return CITYSCAPES if labels == STREET else labels
 
 
 def ignored_classes(label_nc: int) -> list[int]:

@@ -85,7 +85,7 @@ def inference_device() -> torch.device:
 
 
 def has_bf16() -> bool:
-    """Whether bfloat16 is fast where training runs; CPUs without AVX-512 take some thirty times as long as float."""
+    """Whether bfloat16 is fast where training runs; CPUs without AVX-512 take many times as long as for float."""
     if torch.cuda.is_available():
         return torch.cuda.is_bf16_supported(including_emulation=False)
     return torch.accelerator.is_available() or torch.backends.cpu.get_cpu_capability().startswith("AVX512")

@@ -8,7 +8,7 @@ from runtime.errors import InputError, MissingFileError
 from runtime.files import STDIO, is_folder, is_stream, is_there, require_readable
 from runtime.media.file_lists import files_in, is_list
 
-_LABEL_IDS = "_labelIds"  # Cityscapes: of aachen_000000_000019_gtFine_labelIds.png
+LABEL_IDS = "_labelIds"  # Cityscapes: of aachen_000000_000019_gtFine_labelIds.png
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 WRITTEN_SUFFIXES = (".png", ".jpg", ".jpeg")  # the first is that of results in a folder
@@ -27,7 +27,7 @@ def find_label_maps(paths: Sequence[Path]) -> list[Path]:
         MissingFileError: a path is not there, or a folder has no PNG.
         InputError: two maps have the same stem, so their results would too.
     """
-    files = [file for path in paths for file in files_meant(path, lambda folder: pngs(folder, _LABEL_IDS), "label map")]
+    files = [file for path in paths for file in files_meant(path, lambda folder: pngs(folder, LABEL_IDS), "label map")]
     _refuse_equal_stems(files, "label maps", ".png")
     return files
 
@@ -107,10 +107,10 @@ def output_paths(
 
 def refuse_overwriting(what: str, sources: Sequence[Path], targets: Sequence[Path], option: str = "--output") -> None:
     """Raise InputError where one of `targets` is one of the files `sources`, by whatever name."""
-    byidentity_of = {identity: source for source in sources if (identity := identity_of(source))}
+    by_identity = {identity: source for source in sources if (identity := identity_of(source))}
     for target in targets:
         identity = identity_of(target)
-        source = byidentity_of.get(identity) if identity else None
+        source = by_identity.get(identity) if identity else None
         if source:
             raise InputError(f"{option} would overwrite the {what} {source}; choose another folder or name")
 

@@ -7,11 +7,11 @@ from pathlib import Path
 from runtime.errors import InputError, MissingFileError
 from runtime.files import is_folder, require_readable
 from runtime.media.file_lists import is_list
-from runtime.media.input_files import IMAGE_SUFFIXES, files_meant, files_with, identity_of, pngs
+from runtime.media.input_files import IMAGE_SUFFIXES, LABEL_IDS, files_meant, files_with, identity_of, pngs
 
 # Cityscapes: aachen_000000_000019_gtFine_labelIds.png belongs to aachen_000000_000019_gtFine_instanceIds.png.
 _SUFFIX = re.compile(r"(_gt(Fine|Coarse))?_(labelIds|instanceIds)$")
-_LABEL_IDS, _INSTANCE_IDS = "_labelIds", "_instanceIds"
+_INSTANCE_IDS = "_instanceIds"
 
 
 def match_instances(label_maps: Sequence[Path], instances: Path) -> list[Path]:
@@ -41,7 +41,7 @@ def _scene_name(path: Path) -> str:
 
 def _only_partner(file: Path, partners: list[Path], folder: Path) -> Path:
     if not partners:
-        stem = file.stem.replace(_LABEL_IDS, _INSTANCE_IDS)
+        stem = file.stem.replace(LABEL_IDS, _INSTANCE_IDS)
         raise MissingFileError(f"label map {file} has no instance map in {folder}; expected {stem}.png there")
     if len(partners) > 1:
         raise InputError(f"label map {file} has several instance maps: {', '.join(map(str, partners))}; keep one")

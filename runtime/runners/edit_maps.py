@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from runtime.engines.labels import MAX_CLASSES, LabelSpec
 from runtime.errors import InputError
 from runtime.runners.growth import nearest
-from runtime.runners.instances import PER_CLASS, class_of_id, find_instances, instance_classes
+from runtime.runners.instances import PER_CLASS, classes_of_ids, find_instances, instance_classes
 from runtime.runners.strokes import Box, Mask, Region, Size, cut_out
 
 Class = int | str  # its id or name
@@ -84,7 +84,7 @@ class EditMaps:
         for old in self._count(self.label_map[box.slices], self.inst_map[box.slices]).values():
             before = found[old.id]
             left = before.body - old.body
-            class_id = before.class_id if left else class_of_id(old.id, self.labels)
+            class_id = before.class_id if left else int(classes_of_ids(old.id, self.labels))
             found[old.id] = Instance(old.id, class_id, before.pixels - old.pixels, left)
         for new in self._count(labels, ids).values():
             rest = found.get(new.id, Instance(new.id, new.class_id, 0, 0))

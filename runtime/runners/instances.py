@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from runtime.engines.labels import LabelSpec
 
@@ -55,16 +55,16 @@ def instance_classes(found: Instances, label_map: NDArray[np.uint8], labels: Lab
     body = np.flatnonzero(unsure[rows] & ~is_part[flat])
     first = np.full(len(classes), -1, np.int64)
     first[rows[body[::-1]]] = body[::-1]  # the last assignment to a row wins
-    for row in np.flatnonzero(unsure):
-        classes[row] = flat[first[row]] if first[row] >= 0 else class_of_id(int(found.ids[row]), labels)
+    named = classes_of_ids(found.ids, labels)
+    classes[unsure] = np.where(first >= 0, flat[first], named)[unsure]
     return classes
 
 
-def class_of_id(instance: int, labels: LabelSpec) -> int:
-    """The class that an instance id names after Cityscapes' rule; 0 where it names none."""
-    if instance < labels.label_nc:
-        return instance
-    return instance // PER_CLASS if instance // PER_CLASS < labels.label_nc else 0
+def classes_of_ids(ids: ArrayLike, labels: LabelSpec) -> NDArray[np.uint8]:
+    """The classes that instance ids ≥ 0 name after Cityscapes' rule, in their shape; 0 where one names none."""
+    ids = np.asarray(ids)
+    classes = np.where(ids < labels.label_nc, ids, ids // PER_CLASS)
+    return np.where(classes < labels.label_nc, classes, 0).astype(np.uint8)
 
 
 def _unique(values: NDArray[np.int32]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:

@@ -1,13 +1,19 @@
-"""Training that begins without a discriminator, and what is told of a precision that the device has not."""
+"""Training that begins without a discriminator, or with BatchNorm, and what is refused or told before it begins."""
 
 import pytest
 import torch
 
 import training.run
 from tests.training.runs import losses, scene_data, train
+from training.checkpoint import Checkpoint, load_checkpoint
+from training.class_tables import CITYSCAPES, STREET
+from training.data.scene_folder import write_scene
 from training.errors import TrainingError
+from training.networks.pix2pixhd import Architecture, build
 from training.options import resolve
+from training.state import CHECKPOINT_FILE
 from training.systems.pix2pixhd import PRESETS, Options, create
+from training.systems.pix2pixhd.held_out import held_out
 
 
 @pytest.fixture(scope="module")
@@ -25,6 +31,43 @@ def test_without_a_discriminator_only_the_generator_learns(tmp_path, data):
     assert all(torch.equal(value, trained[name]) for name, value in untouched.items())
     begun, learned = (system.roles["generator"].state_dict() for system in (fresh, trainer.system))
     assert not all(torch.equal(value, learned[name]) for name, value in begun.items())
+
+
+def test_batch_norm_is_run_with_the_statistics_of_training(tmp_path, data):
+    train(tmp_path, data=data, epochs=1, decay_epochs=0, norm="batch", batch_size=2)
+    assert load_checkpoint(tmp_path / CHECKPOINT_FILE).normalization == "running-stats"
+
+
+@pytest.mark.parametrize(
+    "given", [{"norm": "group"}, {"upsampling": "nearest"}, {"label_nc": 300}, {"style_items": -1}]
+)
+def test_options_that_make_no_network_are_refused(given):
+    (name,) = given
+    with pytest.raises(TrainingError, match=f"option {name} is"):
+        resolve(Options, PRESETS, "smoke", given)
+
+
+def test_style_items_are_at_most_so_many(tmp_path, data, monkeypatch):
+    used = []
+
+    def fit(encoder, items, *_):
+        used.append(len(items))
+        return {}
+
+    monkeypatch.setattr("training.systems.pix2pixhd.system.fit_styles", fit)
+    for style_items in (0, 1, 3, 99):
+        train(tmp_path / str(style_items), data=data, epochs=1, decay_epochs=0, style_items=style_items)
+    assert used == [4, 1, 2, 4]
+
+
+def test_evaluation_counts_parts_to_their_objects(tmp_path):
+    write_scene(tmp_path / "scenes", "val", 3, (64, 128), parts=True)
+    architecture = Architecture(label_nc=STREET.label_nc, ngf=4, n_downsample=1, n_blocks=1)
+    networks = {"generator": build(architecture)["generator"].state_dict()}
+    checkpoint = Checkpoint("pix2pixhd", architecture, networks, STREET)
+    (item,) = held_out(checkpoint, tmp_path / "scenes", "val", {})
+    assert item.label_map is not None
+    assert item.label_map.max() < CITYSCAPES.label_nc
 
 
 def test_nothing_to_learn_from_is_refused(tmp_path, data):

@@ -1,6 +1,7 @@
 """The segmenter: training, checkpoint and engine, and that it earns its score."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,7 +15,8 @@ from runtime.engines.engine import engine_spec
 from runtime.engines.onnx_engine import OnnxEngine
 from tests.training.runs import command, losses, scene_data, train
 from training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from training.class_tables import CITYSCAPES
+from training.class_tables import CITYSCAPES, STREET
+from training.commands.measures import MeasureOptions
 from training.data.scene_folder import write_scene
 from training.errors import CheckpointError, TrainingError
 from training.evaluation.segmentation import FcnScore, Segmenter
@@ -94,6 +96,10 @@ def test_from_training_to_the_score(street):
     score.add(HeldOut("scene", photo, np.ascontiguousarray(photo[::-1]), photo, label_map))
     assert score.real()["pixel_accuracy"] > 0.8
     assert score.real()["mean_iou"] > score.generated()["mean_iou"] + 0.2
+    knows_parts = replace(load_checkpoint(street / "run" / CHECKPOINT_FILE), labels=STREET)
+    judge = MeasureOptions(segmenter=street / "segmenter.onnx").measures(knows_parts)[-1]
+    assert isinstance(judge, FcnScore)
+    assert judge.segmenter.labels == CITYSCAPES
 
 
 def test_classes_that_do_not_count_are_never_learned(street):

@@ -9,7 +9,7 @@ import typer
 
 from runtime.files import require_file
 from training.checkpoint import Checkpoint, sha256_of
-from training.class_tables import CITYSCAPES
+from training.class_tables import CITYSCAPES, table_without_parts
 from training.commands.console import REST
 from training.data.augmentation import parse_size
 from training.evaluation.appearance import Appearance, Fidelity
@@ -60,7 +60,8 @@ class MeasureOptions:
         """
         measures: list[Measure] = [Fidelity(), Appearance()]
         if self.segmenter is not None:
-            labels = checkpoint.labels or CITYSCAPES  # pix2pix reads label maps of Cityscapes only
+            # pix2pix reads label maps of Cityscapes only; what judges photos knows objects, not their parts
+            labels = table_without_parts(checkpoint.labels or CITYSCAPES)
             size = parse_size(self.segmenter_size)
             segmenter = Segmenter(self.segmenter, labels, self.segmenter_norm, size, self.segmenter_classes)
             measures.append(FcnScore(segmenter))

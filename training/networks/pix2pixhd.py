@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from training.networks.layers import UPSAMPLINGS, ResidualBlock, double, front, halve, to_image
+from training.networks.seen_channels import call_with
 
 NORMS = ("instance", "batch")
 # Bounds of what a file may ask for: far above any network in use, low enough that nobody's file fills the memory.
@@ -147,8 +148,14 @@ class Generator(nn.Module):
         """Names of the weights that see the input."""
         return ["trunk.1.weight", *(f"enhancers.{index}.front.1.weight" for index in range(len(self.enhancers)))]
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Encoded labels [N, input_nc, H, W] → image [N, output_nc, H, W] in [−1, 1]."""
+    def forward(self, x: Tensor, channels: Tensor | None = None) -> Tensor:
+        """Encoded labels [N, input_nc, H, W] → image [N, output_nc, H, W] in [−1, 1].
+
+        Where `channels` (int64) names some of them, x holds only these, and the others are zero; not with
+        checkpointing, since what is recomputed later would meet all weights again.
+        """
+        if channels is not None:
+            return cast(Tensor, call_with(self, self.first_weights, channels, x))
         pyramid = [x]
         for _ in self.enhancers:
             pyramid.append(F.avg_pool2d(pyramid[-1], 3, stride=2, padding=1, count_include_pad=False))

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from runtime.errors import InputError
 from runtime.runners.instances import find_instances, instance_classes
 from training.checkpoint import Checkpoint
-from training.class_tables import STREET, class_table, without_parts
+from training.class_tables import class_table, without_parts
 from training.data.augmentation import Augmentation, parse_size
 from training.data.label_maps import LabelMaps, find_samples
 from training.errors import CheckpointError
@@ -57,9 +57,8 @@ def held_out(checkpoint: Checkpoint, data: Path, split: str, settings: Mapping[s
         picture = condition if dataset.labels is None else dataset.labels.colourise(condition.astype(np.uint8))
         batch = {key: value.unsqueeze(0).to(device) for key, value in item.items()}
         fake = synthesise(networks, checkpoint, batch, styles)
-        label_map = None if dataset.labels is None else condition
-        if dataset.labels == STREET:  # what judges photos knows objects, not their parts
-            label_map = without_parts(condition, item["inst_map"].numpy())
+        labels = dataset.labels
+        label_map = None if labels is None else without_parts(condition, item["inst_map"].numpy(), labels)
         yield HeldOut(sample.name, picture, fake, item["real_image"].numpy(), label_map)
 
 

@@ -7,7 +7,7 @@ from training.data.augmentation import Augmentation, parse_size
 from training.losses import GAN_MODES
 from training.networks.layers import UPSAMPLINGS
 from training.networks.pix2pixhd import Architecture
-from training.options import WindowOptions, option, require
+from training.options import WindowOptions, option, require, require_architecture
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,11 +39,12 @@ class Options(WindowOptions):
     lambda_perceptual: float = option(10.0, "weight of the VGG19 loss, where --vgg is given")
     vgg: str = option("", "VGG19 weights (.pth or .safetensors) for the perceptual loss")
     n_styles: int = option(10, "K-means centres per class in the style bank")
-    style_items: int = option(0, "how many items the style bank is made of, evenly spread; 0: all")
+    style_items: int = option(0, "at most so many items make the style bank, evenly spread; 0: all")
     checkpointing: bool = option(False, "recompute activations in the backward pass to save memory")
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        require_architecture(lambda: self.architecture)
         require(self.gan_mode in GAN_MODES, f"gan_mode is {self.gan_mode!r}, expected one of {', '.join(GAN_MODES)}")
         alone = self.lambda_l1 > 0 or bool(self.vgg)
         require(

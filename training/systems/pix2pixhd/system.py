@@ -1,6 +1,7 @@
 """pix2pixHD in training: the objective of equation 5 with instance features, and the paper's three stages."""
 
 import copy
+import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from training.networks.label_encoding import instance_edges, instance_means, one
 from training.networks.layers import initialise, to_pixels, to_unit_range
 from training.networks.patchgan import MultiScaleDiscriminator
 from training.networks.pix2pixhd import Architecture, Encoder, Generator
-from training.networks.seen_channels import call_with, seen_channels
+from training.networks.seen_channels import seen_channels
 from training.networks.vgg import VGG19Features
 from training.state import read_initial
 from training.styles import fit_styles
@@ -46,23 +47,25 @@ class Synthesis(nn.Module):
         """
         a, real = self.architecture, to_unit_range(batch["real_image"])
         features = [] if self.encoder is None else [instance_means(self.encoder(real), batch["inst_map"])]
-        if not a.label_nc or self.generator.use_checkpointing:  # what is recomputed later would meet all weights again
+        if not a.label_nc or self.generator.use_checkpointing:
             condition = encode_condition(batch, a)
             return condition, self.generator(torch.cat([condition, *features], 1)), real, None
         classes = batch["condition"].unique()
-        edges = [instance_edges(batch["inst_map"])] if a.use_edges else []
-        condition = torch.cat([one_hot_of(batch["condition"], classes), *edges], 1)
-        behind = a.input_nc - a.label_nc
-        channels = seen_channels(classes, a.label_nc, behind)
-        inputs = torch.cat([condition, *features], 1)
-        fake = call_with(self.generator, self.generator.first_weights, channels, inputs)
-        return condition, fake, real, seen_channels(classes, a.label_nc, int(a.use_edges) + a.output_nc)
+        condition = encode_condition(batch, a, classes)
+        seen, judged = (
+            seen_channels(classes, a.label_nc, others)
+            for others in (a.input_nc - a.label_nc, a.use_edges + a.output_nc)
+        )
+        return condition, self.generator(torch.cat([condition, *features], 1), seen), real, judged
 
 
-def encode_condition(batch: Batch, architecture: Architecture) -> Tensor:
-    """What generator and discriminators see of the input: [one-hot labels or RGB][edges]."""
+def encode_condition(batch: Batch, architecture: Architecture, classes: Tensor | None = None) -> Tensor:
+    """What generator and discriminators see of the input: [one-hot labels, of `classes` if given, or RGB][edges]."""
     condition = batch["condition"]
-    first = one_hot(condition, architecture.label_nc) if architecture.label_nc else to_unit_range(condition)
+    if not architecture.label_nc:
+        first = to_unit_range(condition)
+    else:
+        first = one_hot(condition, architecture.label_nc) if classes is None else one_hot_of(condition, classes)
     return torch.cat([first, instance_edges(batch["inst_map"])], 1) if architecture.use_edges else first
 
 
@@ -137,7 +140,7 @@ class Pix2PixHD:
             resize = parse_size(self.options.resize)
             plain = Augmentation(resize=resize, flip=False, multiple=self.architecture.size_multiple)
             samples = self.dataset.samples
-            every = max(1, len(samples) // (self.options.style_items or len(samples)))
+            every = math.ceil(len(samples) / (self.options.style_items or len(samples)))
             data = LabelMaps(samples[::every], self.architecture.label_nc, plain)
             checkpoint.styles = fit_styles(encoder, data, self.options.n_styles, self.options.seed, progress)
         return checkpoint
@@ -148,7 +151,9 @@ def checkpoint_of(synthesis: nn.Module, architecture: Architecture, step: int) -
     for key, value in synthesis.state_dict().items():
         network, _, name = key.partition(".")
         networks.setdefault(network, {})[name] = value
-    return Checkpoint(FAMILY, architecture, networks, class_table(architecture.label_nc), step=step)
+    normalization = "running-stats" if architecture.norm == "batch" else "per-image"
+    labels = class_table(architecture.label_nc)
+    return Checkpoint(FAMILY, architecture, networks, labels, normalization=normalization, step=step)
 
 
 def untrained(options: Options) -> Checkpoint:
