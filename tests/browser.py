@@ -120,6 +120,24 @@ class Page:
         node = self.call("DOM.querySelector", nodeId=root, selector=selector)["nodeId"]
         self.call("DOM.setFileInputFiles", files=[str(path) for path in paths], nodeId=node)
 
+    def drop(self, point: tuple[float, float], *paths: Path) -> None:
+        """Files, dragged from a folder."""
+        data = {"items": [], "files": [str(path) for path in paths], "dragOperationsMask": 1}
+        # Over it twice: the page may change under the pointer as soon as it knows of them.
+        for kind in ("dragEnter", "dragOver", "dragOver", "drop"):
+            self.call("Input.dispatchDragEvent", type=kind, x=point[0], y=point[1], data=data)
+            self.evaluate("new Promise((done) => setTimeout(done, 100))")
+
+    def touch(self, *moments: Sequence[tuple[float, float]]) -> None:
+        """Fingers on the screen: where each is, moment by moment; then all are lifted."""
+        count = 0
+        for points in moments:
+            kind = "touchStart" if len(points) > count else "touchMove"
+            fingers = [{"x": x, "y": y, "id": number} for number, (x, y) in enumerate(points)]
+            self.call("Input.dispatchTouchEvent", type=kind, touchPoints=fingers)
+            count = len(points)
+        self.call("Input.dispatchTouchEvent", type="touchEnd", touchPoints=[])
+
     def screenshot(self, path: Path, quality: int | None = None) -> None:
         how = {"format": "jpeg", "quality": quality} if quality else {"format": "png"}
         path.write_bytes(base64.b64decode(self.call("Page.captureScreenshot", **how)["data"]))

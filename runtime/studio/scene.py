@@ -14,7 +14,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, WebSocketRoute
-from starlette.websockets import WebSocket, WebSocketDisconnect
+from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from runtime.errors import InputError, Pix2rtError
 from runtime.media.decoding import Upload
@@ -76,7 +76,7 @@ async def connect(socket: WebSocket) -> None:
 async def _receive(socket: WebSocket, session: SceneSession, listener: Listener) -> None:
     """Do what the page asks, in order; what cannot be done is told to that page alone."""
     drawing: asyncio.Task[None] | None = None
-    while True:
+    while socket.application_state is WebSocketState.CONNECTED:  # until the page goes, or cannot be sent to any more
         text = await socket.receive_text()
         try:
             message = parse_message(text)

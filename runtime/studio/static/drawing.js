@@ -34,7 +34,10 @@ export class Sheet {
     const { paper, colour, erases } = this.ink();
     if (kind === "down") { this.remember(paper); this.points = [[x, y]]; }
     else if (kind === "move" && this.points.length) this.points.push([x, y]);
-    else if ((kind === "up" || kind === "cancel") && this.points.length) { this.points = []; this.changed(); }
+    else if ((kind === "up" || kind === "cancel") && this.points.length) {
+      if (kind === "cancel") this.papers[this.order.pop()].forget();
+      this.points = []; this.changed();
+    }
     if ((kind === "down" || kind === "move") && this.points.length) {
       const { context } = this.papers[paper];
       context.globalCompositeOperation = erases && paper ? "destination-out" : "source-over";

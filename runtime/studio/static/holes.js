@@ -102,7 +102,10 @@ export class HolesPage {
     this.cursor = kind === "leave" ? null : [x, y];
     if (kind === "down") { this.mask.remember(); this.points = [[x, y]]; this.paint(); }
     else if (kind === "move" && this.points.length) { if (this.tool === "rectangle") this.points[1] = [x, y]; else this.points.push([x, y]); this.paint(); }
-    else if ((kind === "up" || kind === "cancel") && this.points.length) { this.points = []; this.write(this.bits()); this.undone(); }
+    else if ((kind === "up" || kind === "cancel") && this.points.length) {
+      if (kind === "cancel") this.mask.forget();
+      this.points = []; this.write(this.bits()); this.undone();
+    }
     this.place.redraw();
   }
 

@@ -34,7 +34,9 @@ export function unframed(buffer) {
 export const pngOf = (canvas) => new Promise((done) => canvas.toBlob(done, "image/png"));
 
 export async function canvasOf(blob) {
-  const bitmap = await createImageBitmap(blob);
+  const bitmap = await createImageBitmap(blob).catch(() => {
+    throw new Error(`${blob.name || "the file"} is no picture that this browser reads; give a PNG, JPEG or WebP`);
+  });
   const canvas = document.createElement("canvas");
   canvas.width = bitmap.width; canvas.height = bitmap.height;
   canvas.getContext("2d").drawImage(bitmap, 0, 0);

@@ -37,4 +37,6 @@ export class Paper {
   }
   undo() { return this.step(this.past, this.future); }
   redo() { return this.step(this.future, this.past); }
+  // A stroke that came to nothing: as it was remembered.
+  forget() { this.undo(); this.future = []; }
 }
