@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 from numpy.typing import NDArray
+from PIL import Image
 from rich.table import Table
 
 from runtime.commands import ASSETS
@@ -25,6 +26,13 @@ Timed = Callable[[str, Callable[[], Any]], Any]
 Opened = Callable[[type[Any], str], Any]  # a runner of a shipped engine
 
 _GREY = 127  # what is shown of a hole
+# The cells of the contact sheet, each of pictures side by side.
+_SHEET = (
+    (("street_labels.png",), ("street.png",)),
+    (("edges2photo_input.png",), ("edges2photo.png",)),
+    (("face.png",), ("inpaint_input.png", "inpaint.png")),
+)
+_CELL, _GAP = (480, 960), 8  # height and width of a cell, and what is between two, in pixels
 
 
 def demo(
@@ -35,12 +43,15 @@ def demo(
 ) -> None:
     """Run the engines that ship: streets from a label map and a drawing, a face from a sketch, a photo with holes.
 
+    All of it is in demo.png, too.
+
     Example: `pix2rt demo -o out`
     """
 
     def opened(runner: type[Any], name: str) -> Any:
         return runner(ASSETS / name, device, backend=backend, threads=threads)
 
+    shown: Pictures = {}
     for show in (_synthesis, _translation, _completion, _inpainting):
         table = Table("step", "time")
 
@@ -57,6 +68,24 @@ def demo(
         out.print(table)
         for name in pictures:
             print(output / name)
+        shown |= pictures
+    write_image(output / "demo.png", _contact_sheet(shown))
+    print(output / "demo.png")
+
+
+def _contact_sheet(pictures: Pictures) -> NDArray[np.uint8]:
+    """All that is shown on one page, uint8 [H, W, 3]."""
+    height, width = _CELL
+    size = (len(_SHEET[0]) * (width + _GAP) + _GAP, len(_SHEET) * (height + _GAP) + _GAP)
+    page = Image.new("RGB", size, "white")
+    for row, cells in enumerate(_SHEET):
+        for column, names in enumerate(cells):
+            for index, name in enumerate(names):
+                rgb = np.broadcast_to(pictures[name], (*pictures[name].shape[:2], 3))
+                part = Image.fromarray(rgb).resize((width // len(names), height))
+                left = _GAP + column * (width + _GAP) + index * part.width
+                page.paste(part, (left, _GAP + row * (height + _GAP)))
+    return np.asarray(page)
 
 
 def _synthesis(timed: Timed, opened: Opened) -> tuple[str, Pictures]:

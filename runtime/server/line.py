@@ -56,6 +56,7 @@ class Line:
         self.parallel, self.most = parallel, most
         self.kept = self.waiting = 0
         self._mean = 0.0  # seconds of a call
+        self._running: set[float] = set()  # when calls began that have not ended
         self._threads = ThreadPoolExecutor(parallel, thread_name_prefix=f"pix2rt {name}")
 
     @contextmanager
@@ -66,7 +67,7 @@ class Line:
             QueueFullError: there is no room for it.
         """
         if self.most is not None and self.kept >= self.most:
-            after = max(1, math.ceil(self._mean * self.kept / self.parallel))
+            after = max(1, math.ceil(self._expected() * self.kept / self.parallel))
             raise QueueFullError(
                 f"the server has {self.kept} requests, as many as it keeps; try again in {after} s", after
             )
@@ -82,7 +83,11 @@ class Line:
 
         def timed() -> Done[Result]:
             start = time.perf_counter()
-            result = work(*arguments, **options)
+            self._running.add(start)
+            try:
+                result = work(*arguments, **options)
+            finally:
+                self._running.discard(start)
             return Done(result, start - asked, time.perf_counter() - start)
 
         self.waiting += 1
@@ -92,6 +97,11 @@ class Line:
             self.waiting -= 1
         self._mean = _OLD * self._mean + _NEW * done.took if self._mean else done.took
         return done
+
+    def _expected(self) -> float:
+        """Seconds of a call: the mean, or more where one that runs has already taken more."""
+        now = time.perf_counter()
+        return max([self._mean, *(now - start for start in list(self._running))])
 
     def close(self) -> None:
         """Wait for the calls that run, and drop those that wait."""

@@ -47,6 +47,30 @@ def test_options_that_make_no_network_are_refused(given):
         resolve(Options, PRESETS, "smoke", given)
 
 
+def test_styles_begin_as_the_colours_of_objects(tmp_path, data):
+    """The loss counts an object once, however large it is, and falls."""
+    options = {"lambda_gan": 0.0, "lambda_l1": 1.0, "lambda_colour": 100.0, "lr": 2e-3, "precision": "no"}
+    trainer = train(tmp_path, data=data, epochs=30, decay_epochs=0, **options)
+    distances = [row["G_colour"] for row in losses(tmp_path)]
+    assert sum(distances[-8:]) < 0.7 * sum(distances[:8])
+    batch = {name: torch.as_tensor(value)[None] for name, value in trainer.system.dataset[0, 0].items()}
+    made = trainer.system.roles["generator"](batch)
+    ids = batch["inst_map"][0]
+    distance = 0.0
+    for of in ids.unique():
+        style, fake, real = (
+            image[0][:, ids == of].mean(1, dtype=torch.float64) for image in (made.styles, made.fake, made.real)
+        )
+        distance += ((style - real).abs().mean() + (fake - real).abs().mean()).item() / len(ids.unique())
+    shown = trainer.system.step(batch, trainer.system.roles, lambda *_: None)
+    assert shown["G_colour"].item() == pytest.approx(100 * distance, rel=1e-4)
+
+
+def test_colours_need_a_feature_for_each(tmp_path, data):
+    with pytest.raises(TrainingError, match="lambda_colour compares features with 3 colours, but feat_num is 5"):
+        train(tmp_path, data=data, lambda_colour=1.0, feat_num=5)
+
+
 def test_style_items_are_at_most_so_many(tmp_path, data, monkeypatch):
     used = []
 

@@ -70,7 +70,7 @@ def test_options_come_from_a_file_and_from_a_run(tmp_path, data):
     ("text", "message"),
     [
         ("epoch = 3", "pix2pixhd has no option 'epoch'; did you mean epochs?"),
-        ("colour = 3", "no option 'colour'; it has "),
+        ("shade = 3", "no option 'shade'; it has "),
         ("epochs = three", "is neither TOML nor"),
         ('epochs = "three"', "Invalid value for '--epochs'"),
         ("[loop]\nepochs = 3", "[loop] is a table"),

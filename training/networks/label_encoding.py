@@ -42,10 +42,21 @@ def instance_means(features: Tensor, inst_map: Tensor) -> Tensor:
         [N, F, H, W] in the dtype of `features`; sums are taken in float32.
     """
     count, channels, height, width = features.shape
+    means, index = _means(features, inst_map)
+    return means[index].view(count, height, width, channels).permute(0, 3, 1, 2).to(features.dtype)
+
+
+def means_of_instances(features: Tensor, inst_map: Tensor) -> Tensor:
+    """Likewise, but each mean once, however large its instance is: float32 [instances, F], in an order of the ids."""
+    return _means(features, inst_map)[0]
+
+
+def _means(features: Tensor, inst_map: Tensor) -> tuple[Tensor, Tensor]:
+    """Means [instances, F], and which of them is whose pixel's, [N·H·W]."""
+    count, channels = features.shape[:2]
     image = torch.arange(count, device=inst_map.device).view(-1, 1, 1).expand_as(inst_map)
     keys = image.to(torch.int64) * 2**32 + inst_map.to(torch.int64)
     _, index, pixels = keys.flatten().unique(return_inverse=True, return_counts=True)
     rows = features.permute(0, 2, 3, 1).reshape(-1, channels).float()
     sums = torch.zeros(len(pixels), channels, device=rows.device).index_add(0, index, rows)
-    means = (sums / pixels.unsqueeze(1))[index]
-    return means.view(count, height, width, channels).permute(0, 3, 1, 2).to(features.dtype)
+    return sums / pixels.unsqueeze(1), index

@@ -267,7 +267,12 @@ def test_demo(tmp_path):
     assert filled.shape == given.shape == (512, 512, 3)
     is_known = (filled == given).all(-1)
     assert 0.5 < is_known.mean() < 0.95
-    for text in ("load the engine", "first call", "street.png", "edges2photo_input.png"):
+    sheet = read_photo(tmp_path / "out" / "demo.png").astype(float)
+    assert sheet.shape == (1472, 1944, 3)
+    for picture, (top, left) in {"street": (8, 976), "edges2photo": (496, 976), "face": (984, 8)}.items():
+        whole, cell = read_photo(tmp_path / "out" / f"{picture}.png"), sheet[top : top + 480, left : left + 960]
+        assert np.abs(cell.mean((0, 1)) - whole.mean((0, 1))).max() < 2, "each is whole, and in its place"
+    for text in ("load the engine", "first call", "street.png", "edges2photo_input.png", "demo.png"):
         assert text in result.output
 
 

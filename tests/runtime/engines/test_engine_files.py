@@ -15,6 +15,7 @@ from runtime.engines.engine import open_engine
 from runtime.engines.onnx_metadata import read_metadata, read_spec
 from runtime.engines.spec import SPEC_KEY, TensorSpec
 from runtime.errors import EngineFormatError, MissingFileError
+from tests.examples import drawn
 from tests.runtime import tiny_engines, tiny_translators
 
 LABELS = np.zeros(tiny_engines.SIZE, np.uint8)
@@ -290,7 +291,7 @@ def test_every_truncation_is_noticed(tmp_path, engine):
         assert not open_and_run(path), f"{length} of {len(content)} bytes passed as an engine"
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=drawn(500), deadline=None)
 @given(st.data())
 def test_flipped_bytes_never_escape_the_hierarchy(tmp_path_factory, engine, data):
     content = bytearray(engine.read_bytes())

@@ -17,6 +17,7 @@ from runtime.engines.onnx_metadata import read_spec
 from runtime.engines.program import parse_program, read_program
 from runtime.engines.program_layers import OPS, Upsample
 from runtime.errors import EngineFormatError, UnknownProgramError
+from tests.examples import drawn
 from tests.paths import ROOT
 from tests.runtime import tiny_programs, tiny_search
 from tests.runtime.tiny_programs import HOLE_SPEC, HOLES, PROGRAM, SHAPES, SPEC, WEIGHTS
@@ -345,7 +346,7 @@ def _spots(value, path=()):
 SPOTS = [path for path in _spots(DOCUMENT) if path]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=drawn(300), deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(SPOTS), JSON_VALUES), min_size=1, max_size=3))
 def test_changed_documents_never_escape_the_hierarchy(engine, changes):
     document = copy.deepcopy(DOCUMENT)
@@ -366,7 +367,7 @@ def test_changed_documents_never_escape_the_hierarchy(engine, changes):
         pass
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=drawn(300), deadline=None)
 @given(data=st.data())
 def test_flipped_bytes_never_escape_the_hierarchy(tmp_path_factory, engine, data):
     content = bytearray(engine.read_bytes())

@@ -12,6 +12,7 @@ from runtime.engines.onnx_metadata import read_spec
 from runtime.engines.program import PROGRAM_KEY, read_program
 from runtime.engines.program_layers import InstanceNorm
 from runtime.engines.spec import SPEC_KEY, TensorSpec
+from tests.examples import drawn
 from tests.paths import ROOT
 from tests.runtime import tiny_programs
 from tests.runtime.program_reference import run_file
@@ -55,7 +56,7 @@ def test_holes(tmp_path):
     assert np.mean(difference > 0) < 0.01
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=drawn(150), deadline=None)
 @given(random_programs())
 def test_random_layers(tmp_path_factory, case):
     program, weights, spec, image = case

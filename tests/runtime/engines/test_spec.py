@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from runtime.engines.kinds import kinds
 from runtime.engines.spec import parse_spec
 from runtime.errors import EngineFormatError
+from tests.examples import drawn
 from tests.runtime import tiny_completers, tiny_engines, tiny_inpainters, tiny_translators
 
 DOCUMENTS = [
@@ -102,7 +103,7 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=drawn(500), deadline=None)
 @given(st.data())
 def test_nothing_else_escapes(data):
     """Any value in the place of any other, at any depth."""

@@ -11,6 +11,7 @@ from PIL import Image
 from runtime.errors import ImageFileError, MissingFileError, OutputError, Pix2rtError
 from runtime.media.decoding import limit_megapixels
 from runtime.media.images import read_inst_map, read_label_map, read_photo, write_image
+from tests.examples import drawn
 from tests.runtime.tiny_engines import LABELS
 
 IDS = np.random.default_rng(0).integers(0, 4, (9, 14), dtype=np.uint8)
@@ -132,7 +133,7 @@ def _encoded(kind):
     return buffer.getvalue()
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=drawn(300), deadline=None)
 @given(st.sampled_from([_encoded("PNG"), _encoded("JPEG"), _encoded("TIFF")]), st.data())
 def test_damaged_bytes_never_escape_the_hierarchy(tmp_path_factory, content, data):
     content = bytearray(content)

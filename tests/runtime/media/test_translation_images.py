@@ -10,6 +10,7 @@ from PIL import Image
 
 from runtime.errors import ImageFileError, MissingFileError, Pix2rtError
 from runtime.media.images import read_image
+from tests.examples import drawn
 
 PHOTO = np.random.default_rng(0).integers(0, 256, (9, 14, 3), dtype=np.uint8)
 GREY = PHOTO[..., 0]
@@ -243,7 +244,7 @@ FILES = [
 ]
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=drawn(400), deadline=None)
 @given(st.sampled_from(FILES), st.sampled_from([1, 3]), st.data())
 def test_damaged_bytes_never_escape_the_hierarchy(tmp_path_factory, content, input_nc, data):
     content = bytearray(content)

@@ -10,6 +10,7 @@ from hypothesis.extra import numpy as hnp
 
 from runtime import Pix2rtError, Synthesizer
 from runtime.errors import InputError, StyleError
+from tests.examples import drawn
 from tests.runtime import tiny_engines
 
 SIZE = HEIGHT, WIDTH = tiny_engines.SIZE
@@ -166,7 +167,7 @@ style_maps = st.one_of(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=drawn(400), deadline=None)
 @given(anything, anything, style_maps, anything, anything, st.booleans(), st.booleans())
 def test_any_arguments_give_an_image_or_a_clear_error(styled, label_map, inst_map, styles, seed, unknown, edges, pad):
     options = {"styles": styles, "seed": seed, "unknown": unknown, "edges_from_labels": edges, "pad": pad}
@@ -180,7 +181,7 @@ def test_any_arguments_give_an_image_or_a_clear_error(styled, label_map, inst_ma
         assert image.shape == (*np.shape(label_map), 3)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=drawn(200), deadline=None)
 @given(
     hnp.arrays(np.uint8, SIZE, elements=st.integers(0, 5)),
     hnp.arrays(np.int32, SIZE, elements=st.integers(0, 4)),

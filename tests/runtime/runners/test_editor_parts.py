@@ -11,6 +11,7 @@ from runtime.errors import InputError
 from runtime.runners.edit_maps import EditMaps, Instance
 from runtime.runners.instances import find_instances, instance_classes
 from runtime.studio.operations import apply
+from tests.examples import drawn
 from tests.runtime import tiny_engines
 
 SKY, ROAD, CAR, PERSON, GLASS, LINE = range(6)
@@ -155,7 +156,7 @@ def do(editor, step):
         pass
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=drawn(150), deadline=None)
 @given(steps=steps)
 def test_what_is_kept_of_instances_is_what_the_maps_say(synthesizer, steps):
     """Counted anew from the maps after every step, forward and back; undone, the maps are the first ones."""

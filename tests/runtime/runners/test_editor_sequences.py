@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from runtime import Editor, Synthesizer
 from runtime.errors import InputError
+from tests.examples import drawn
 from tests.runtime import tiny_engines
 from tests.runtime.runners.naive_editor import NAMES, NaiveEditor
 
@@ -174,7 +175,9 @@ def require_consistent(editor):
             assert one.id == one.class_id
 
 
-@settings(max_examples=700, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(
+    max_examples=drawn(700), deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+)
 @given(st.lists(operations, max_size=14))
 def test_every_sequence_does_what_the_naive_editor_does(synthesizer, sequence):
     editor, naive = begin(synthesizer)
@@ -184,7 +187,9 @@ def test_every_sequence_does_what_the_naive_editor_does(synthesizer, sequence):
     require_consistent(editor)
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(
+    max_examples=drawn(300), deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+)
 @given(st.lists(operations, max_size=12))
 def test_undo_redo_save_and_open_give_the_same_bytes(synthesizer, session_file, sequence):
     editor, naive = begin(synthesizer)

@@ -10,11 +10,12 @@ from hypothesis.extra import numpy as hnp
 from runtime.runners.holes import connected_holes, distance, group_boxes, opacity
 from runtime.runners.resampling import resample
 from runtime.runners.windows import Window, cut, paste, plan_windows
+from tests.examples import drawn
 
 masks = hnp.arrays(np.bool_, st.tuples(st.integers(1, 20), st.integers(1, 20)))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=drawn(200), deadline=None)
 @given(masks)
 def test_connected_holes_are_scipys(mask):
     labels, boxes = connected_holes(mask)
@@ -25,7 +26,7 @@ def test_connected_holes_are_scipys(mask):
         assert slices == (slice(top, bottom), slice(left, right))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=drawn(200), deadline=None)
 @given(masks, st.integers(0, 9), st.integers(0, 9))
 def test_distances_and_growing_are_scipys(mask, margin, feather):
     assume(feather <= margin)
@@ -36,7 +37,7 @@ def test_distances_and_growing_are_scipys(mask, margin, feather):
     np.testing.assert_array_equal(alpha > 0, scipy.ndimage.maximum_filter(mask, 2 * margin + 1, mode="constant"))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=drawn(200), deadline=None)
 @given(st.lists(st.tuples(*[st.integers(0, 60)] * 2, *[st.integers(1, 10)] * 2), max_size=30))
 def test_groups_fit_and_hold_every_box_once(corners):
     boxes = np.array([(y, x, y + h, x + w) for y, x, h, w in corners], np.intp).reshape(-1, 4)
@@ -47,7 +48,7 @@ def test_groups_fit_and_hold_every_box_once(corners):
         assert np.ptp([boxes[group, 1], boxes[group, 3]]) <= 15
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=drawn(100), deadline=None)
 @given(st.tuples(*[st.integers(1, 30)] * 2), st.tuples(*[st.integers(1, 30)] * 2), st.integers(0, 99))
 def test_resampling(source, size, seed):
     planes = np.random.default_rng(seed).random((*source, 2), np.float32)

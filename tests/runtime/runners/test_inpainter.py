@@ -14,6 +14,7 @@ from hypothesis.extra import numpy as hnp
 from runtime import Inpainter, Pix2rtError
 from runtime.errors import EngineFormatError, InputError
 from runtime.runners.windows import STRATEGIES
+from tests.examples import drawn
 from tests.runtime import tiny_inpainters, tiny_translators
 from tests.runtime.tiny_inpainters import expected
 from tests.runtime.tiny_translators import reflected
@@ -349,7 +350,7 @@ anything = st.one_of(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=drawn(300), deadline=None)
 @given(anything, anything, st.sampled_from(["static", "dynamic", "style"]), st.sampled_from([*STRATEGIES, "x"]))
 def test_any_arguments_give_an_image_or_a_clear_error(inpainters, image, mask, name, strategy):
     style = GOOD if name == "style" else None

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from runtime.runners.instances import find_instances, instance_means
+from tests.examples import drawn
 
 maps = hnp.arrays(
     np.int32,
@@ -15,7 +16,7 @@ maps = hnp.arrays(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=drawn(200), deadline=None)
 @given(maps)
 def test_agrees_with_numpy_unique(inst_map):
     ids, first, inverse = np.unique(inst_map, return_index=True, return_inverse=True)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from runtime.errors import InputError
 from runtime.runners.growth import nearest
 from runtime.runners.strokes import Region, flood, line, polygon, rectangle
+from tests.examples import drawn
 
 SIZE = (14, 18)
 points = st.tuples(st.integers(-4, 22), st.integers(-4, 18))
@@ -34,7 +35,7 @@ def squared_distance(x, y, start, end):
     return (x - x0 - share * (x1 - x0)) ** 2 + (y - y0 - share * (y1 - y0)) ** 2
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=drawn(300), deadline=None)
 @given(st.lists(points, min_size=1, max_size=4), st.sampled_from([0, 0.5, 1, 1.5, 2, 5]))
 def test_a_line_is_what_lies_within_its_radius(corners, radius):
     segments = list(zip(corners, corners[1:] or corners, strict=False))
@@ -55,7 +56,7 @@ def is_inside(y, x, corners):
     return inside
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=drawn(300), deadline=None)
 @given(st.lists(points, min_size=3, max_size=7))
 def test_a_polygon_is_filled_by_the_even_odd_rule(corners):
     expected = everywhere(lambda y, x: is_inside(y, x, corners))
@@ -66,7 +67,7 @@ def test_a_polygon_is_filled_by_the_even_odd_rule(corners):
             polygon(corners, SIZE)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=drawn(200), deadline=None)
 @given(st.integers(0, 2**32 - 1), st.integers(0, SIZE[0] - 1), st.integers(0, SIZE[1] - 1), st.sampled_from([2, 3]))
 def test_a_flood_takes_what_hangs_together(seed, y, x, values):
     field = np.random.default_rng(seed).integers(0, values, SIZE)
@@ -81,7 +82,7 @@ def test_a_flood_takes_what_hangs_together(seed, y, x, values):
     assert pixels(flood(field, x, y)) == reached
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=drawn(200), deadline=None)
 @given(st.integers(0, 2**32 - 1), st.sampled_from([0.02, 0.3, 0.9]))
 def test_the_nearest_known_pixel_is_the_nearest(seed, share):
     rng = np.random.default_rng(seed)

@@ -14,6 +14,7 @@ from PIL import Image
 from runtime import Pix2rtError, Translator
 from runtime.errors import InputError
 from runtime.runners.image_checks import reflect_to
+from tests.examples import drawn
 from tests.runtime import tiny_translators
 from tests.runtime.tiny_translators import expected, reflected
 
@@ -71,7 +72,7 @@ def test_grey_images_may_lack_the_channel_axis(translators):
     assert translators["grey_to_rgb"].run(image).shape == (20, 33, 3)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=drawn(150), deadline=None)
 @given(st.integers(1, 70), st.integers(1, 70), st.integers(0, 9))
 def test_any_size(translators, height, width, seed):
     image = noise(height, width, 3, seed=seed)
@@ -80,7 +81,7 @@ def test_any_size(translators, height, width, seed):
         np.testing.assert_array_equal(translators["static"].run(image), expected(image, size=SIZE))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=drawn(200), deadline=None)
 @given(st.integers(1, 12), st.integers(1, 12), st.integers(0, 40), st.integers(0, 40))
 def test_reflection_goes_back_and_forth(height, width, below, right):
     images = noise(2, height, width, 3)
@@ -236,7 +237,7 @@ anything = st.one_of(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=drawn(300), deadline=None)
 @given(st.sampled_from(["rgb", "grey", "five", "static", "stochastic", "batch_stats"]), anything, anything)
 def test_any_arguments_give_an_image_or_a_clear_error(translators, name, image, seed):
     try:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import threading
+import time
 from http import HTTPStatus
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 from runtime.errors import DeviceError, InputError
 from runtime.server.handlers import answering
 from runtime.server.inference import Worker
-from runtime.server.line import QueueFullError
+from runtime.server.line import Line, QueueFullError
 from runtime.server.problems import (
     NotLoadedError,
     TooLargeError,
@@ -109,3 +110,27 @@ def test_whose_fault_it_is_decides_the_status(error, status):
         "detail": str(error),
     }
     assert answer.headers.get("retry-after") == ("7" if status == 429 else None)
+
+
+def test_a_full_line_counts_on_the_call_that_runs(monkeypatch):
+    """Before any call has ended, the one that runs says how long calls take."""
+    line, goes_on = Line("tiny", most=1), threading.Event()
+
+    async def fill():
+        with line.place():
+            call = asyncio.create_task(line.run(goes_on.wait))
+            while not line._running:
+                await asyncio.sleep(0.01)
+            later = time.perf_counter() + 30
+            monkeypatch.setattr("runtime.server.line.time.perf_counter", lambda: later)
+            try:
+                with pytest.raises(QueueFullError) as full, line.place():
+                    pass
+            finally:
+                monkeypatch.undo()
+                goes_on.set()
+            await call
+        return full.value.retry_after
+
+    assert asyncio.run(fill()) in (30, 31)
+    line.close()

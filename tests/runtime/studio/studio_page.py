@@ -45,6 +45,15 @@ class StudioPage:
         )
         return left + dx + (x + 0.5) * scale, top + dy + (y + 0.5) * scale
 
+    def choose(self, name):
+        """A class of the palette, found by its whole name."""
+        self.page.evaluate("document.querySelector('#class-search').value = ''")
+        self.page.click("#class-search")
+        self.page.type(name)
+        self.page.press("Enter")
+        chosen = "studio.pages.scene.scene.classes[studio.pages.scene.palette.chosen].name"
+        assert self.value(chosen) == name
+
     def drag(self, canvas, *points):
         self.page.drag([self.at(canvas, *point) for point in points])
 

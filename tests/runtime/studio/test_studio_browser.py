@@ -106,6 +106,34 @@ def test_restyle_by_a_small_picture_and_undo_with_the_keyboard(page, street):
     assert np.array_equal(page.photo(), start.render())
 
 
+def test_a_part_stays_with_what_it_is_painted_on(page, street):
+    page.show("scene")
+    page.choose("car")
+    paint_car(page)
+    page.choose("glass")
+    page.value("studio.pages.scene.brush.value = 12")
+    page.drag("labels-view", (740, 720), (780, 721))
+    page.rendered()
+    glass = street.labels.names.index("glass")
+    assert page.labels()[720, 760] == glass
+    page.page.press("s")
+    page.drag("labels-view", (760, 720))
+    page.until("document.querySelector('#selected-name').textContent.startsWith('car #')")
+    page.page.press("m")
+    page.drag("labels-view", (760, 720), (760, 820))
+    page.rendered()
+    moved = page.labels()
+    assert moved[820, 760] == glass
+    assert moved[820, 710] == CAR
+    assert moved[720, 760] not in (glass, CAR)
+    for _ in range(3):
+        page.page.press("z", control=True)
+    page.until("document.querySelector('[data-act=undo]').disabled")
+    page.rendered()
+    assert np.array_equal(page.labels(), opened_scene(street).label_map)
+    page.choose("car")
+
+
 def test_tools_by_keyboard_and_the_palette_by_search(page):
     page.show("scene")
     page.rendered()

@@ -36,6 +36,9 @@ class Options(WindowOptions):
     )
     lambda_feature: float = option(10.0, "weight of the feature-matching loss")
     lambda_l1: float = option(0.0, "weight of the L1 distance to the photo (pix2pix equation 3); helps short runs")
+    lambda_colour: float = option(
+        0.0, "weight of the L1 distances of objects' features and generated mean colours to the photo's; feat_num is 3"
+    )
     lambda_perceptual: float = option(10.0, "weight of the VGG19 loss, where --vgg is given")
     vgg: str = option("", "VGG19 weights (.pth or .safetensors) for the perceptual loss")
     n_styles: int = option(10, "K-means centres per class in the style bank")
@@ -49,6 +52,11 @@ class Options(WindowOptions):
         alone = self.lambda_l1 > 0 or bool(self.vgg)
         require(
             self.lambda_gan > 0 or alone, "lambda_gan is 0, which leaves nothing to learn from without lambda_l1 or vgg"
+        )
+        colours = self.architecture.output_nc
+        require(
+            not self.lambda_colour or self.feat_num == colours,
+            f"lambda_colour compares features with {colours} colours, but feat_num is {self.feat_num}; give {colours}",
         )
         require(self.style_items >= 0, f"style_items is {self.style_items}, expected 0 or more")
         require(not self.fix_global or self.n_enhancers > 0, "fix_global needs n_enhancers of at least 1")
@@ -72,27 +80,37 @@ class Options(WindowOptions):
 # The stages of the paper (section 3.2, "coarse-to-fine generator"), and two small ones of ours.
 _ENHANCED = {"ngf": 32, "n_enhancers": 1, "num_scales": 3, "resize": "1024x2048", "checkpointing": True}
 _SMALL = {"ngf": 8, "n_enhancers": 1, "n_downsample": 3, "n_blocks": 6, "n_blocks_local": 2, "feat_num": 3}
+_DEMO = {
+    **_SMALL,
+    "label_nc": 55,  # Cityscapes' classes and the parts of things, `training.class_tables.STREET`
+    "upsampling": "smooth",
+    "nef": 8,
+    "n_downsample_encoder": 3,
+    "ndf": 16,
+    "num_scales": 3,
+    "min_scale": 1.0,
+    "lambda_l1": 100.0,
+    "precision": "auto",
+    "ema": 0.99,
+    "style_items": 40,
+    "save_every": 400,
+    "sample_every": 100,
+}
 PRESETS: dict[str, dict[str, Any]] = {
     "global": {"resize": "512x1024"},
     "enhancer": {**_ENHANCED, "fix_global": True, "epochs": 50, "decay_epochs": 50},
     "joint": {**_ENHANCED, "epochs": 50, "decay_epochs": 50},
-    # The engine that ships: small enough to train on two CPU cores within an hour.
+    # The engine that ships, in two stages, both of whole scenes: InstanceNorm takes a window's own light away.
     "demo": {
-        **_SMALL,
-        "nef": 8,
-        "n_downsample_encoder": 3,
-        "ndf": 16,
-        "num_scales": 3,
-        "min_scale": 0.5,
-        "crop": "256x512",
-        "epochs": 12,
-        "decay_epochs": 12,
-        "lambda_l1": 300.0,
-        "precision": "auto",
-        "ema": 0.995,
-        "save_every": 100,
-        "sample_every": 100,
+        **_DEMO,
+        "lambda_gan": 0.0,
+        "lambda_colour": 100.0,
+        "lr": 1e-3,
+        "beta1": 0.9,
+        "epochs": 3,
+        "decay_epochs": 2,
     },
+    "demo-fine": {**_DEMO, "lambda_colour": 20.0, "lr": 4e-4, "epochs": 1, "decay_epochs": 1, "save_every": 100},
     "smoke": {
         **_SMALL,
         "ngf": 4,

@@ -4,6 +4,7 @@ import copy
 import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -16,7 +17,7 @@ from training.class_tables import class_table
 from training.data.augmentation import Augmentation, parse_size
 from training.data.label_maps import LabelMaps, find_samples
 from training.losses import feature_matching_loss, gan_loss, perceptual_loss
-from training.networks.label_encoding import instance_edges, instance_means, one_hot, one_hot_of
+from training.networks.label_encoding import instance_edges, instance_means, means_of_instances, one_hot, one_hot_of
 from training.networks.layers import initialise, to_pixels, to_unit_range
 from training.networks.patchgan import MultiScaleDiscriminator
 from training.networks.pix2pixhd import Architecture, Encoder, Generator
@@ -39,24 +40,41 @@ class Synthesis(nn.Module):
         self.generator = Generator(architecture)
         self.encoder = Encoder(architecture) if architecture.feat_num else None
 
-    def forward(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
-        """Items of `LabelMaps` → condition [N, C, H, W], fake and real image [N, 3, H, W] in [−1, 1].
-
-        The last value is None, or says which channels of the condition and of the image behind it are given, because
-        the other classes do not appear.
-        """
+    def forward(self, batch: Batch) -> "Synthesised":
+        """Items of `LabelMaps` → what was made of them."""
         a, real = self.architecture, to_unit_range(batch["real_image"])
         features = [] if self.encoder is None else [instance_means(self.encoder(real), batch["inst_map"])]
+        styles = features[0] if features else None
         if not a.label_nc or self.generator.use_checkpointing:
             condition = encode_condition(batch, a)
-            return condition, self.generator(torch.cat([condition, *features], 1)), real, None
+            return Synthesised(condition, self.generator(torch.cat([condition, *features], 1)), real, styles, None)
         classes = batch["condition"].unique()
         condition = encode_condition(batch, a, classes)
         seen, judged = (
             seen_channels(classes, a.label_nc, others)
             for others in (a.input_nc - a.label_nc, a.use_edges + a.output_nc)
         )
-        return condition, self.generator(torch.cat([condition, *features], 1), seen), real, judged
+        fake = self.generator(torch.cat([condition, *features], 1), seen)
+        return Synthesised(condition, fake, real, styles, judged)
+
+
+class Synthesised(NamedTuple):
+    """What `Synthesis` made.
+
+    Attributes:
+        condition: what was shown of the input, [N, C, H, W].
+        fake: image [N, 3, H, W] in [−1, 1].
+        real: likewise.
+        styles: features of each pixel's object, [N, F, H, W]; None without an encoder.
+        channels: None, or which channels of the condition and of the image behind it are given, because the other
+            classes do not appear.
+    """
+
+    condition: Tensor
+    fake: Tensor
+    real: Tensor
+    styles: Tensor | None
+    channels: Tensor | None
 
 
 def encode_condition(batch: Batch, architecture: Architecture, classes: Tensor | None = None) -> Tensor:
@@ -93,8 +111,11 @@ class Pix2PixHD:
 
     def step(self, batch: Batch, modules: Mapping[str, nn.Module], update: Update) -> dict[str, Tensor]:
         o = self.options
-        condition, fake, real, channels = modules["generator"](batch)
+        made: Synthesised = modules["generator"](batch)
+        condition, fake, real, _, channels = made
         losses = self._fidelity(fake, real)
+        if o.lambda_colour and made.styles is not None:
+            losses["G_colour"] = o.lambda_colour * colour_loss(made.styles, fake, real, batch["inst_map"])
         if not o.lambda_gan:
             update("generator", torch.stack(list(losses.values())).sum())
             return {name: loss.detach() for name, loss in losses.items()}
@@ -124,11 +145,11 @@ class Pix2PixHD:
     @torch.no_grad()
     def sample(self, batch: Batch) -> NDArray[np.uint8]:
         first = {key: value[:1] for key, value in batch.items()}
-        _, fake, real, _ = copy.deepcopy(self.roles["generator"]).eval()(first)
+        made: Synthesised = copy.deepcopy(self.roles["generator"]).eval()(first)
         condition = first["condition"][0].cpu().numpy()
         if self.dataset.labels is not None:
             condition = self.dataset.labels.colourise(condition.astype(np.uint8))
-        images = [to_pixels(image)[0].cpu().numpy() for image in (fake, real)]
+        images = [to_pixels(image)[0].cpu().numpy() for image in (made.fake, made.real)]
         return np.concatenate([condition, *images], 1)
 
     def checkpoint(self, step: int) -> Checkpoint:
@@ -144,6 +165,15 @@ class Pix2PixHD:
             data = LabelMaps(samples[::every], self.architecture.label_nc, plain)
             checkpoint.styles = fit_styles(encoder, data, self.options.n_styles, self.options.seed, progress)
         return checkpoint
+
+
+def colour_loss(styles: Tensor, fake: Tensor, real: Tensor, inst_map: Tensor) -> Tensor:
+    """L1 distance of objects' styles, and of their mean colours in the generated image, to those in the photo.
+
+    Each object counts alike: by pixels, sky and road would outvote everything that is restyled.
+    """
+    of_style, of_fake, of_real = (means_of_instances(image, inst_map) for image in (styles, fake, real))
+    return l1_loss(of_style, of_real) + l1_loss(of_fake, of_real)
 
 
 def checkpoint_of(synthesis: nn.Module, architecture: Architecture, step: int) -> Checkpoint:
