@@ -2,6 +2,7 @@
 
 import gc
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -75,7 +76,7 @@ def export_onnx(
     Raises:
         MissingFileError, CheckpointError: no such checkpoint, it is damaged, or has no layer to normalise so.
         ExportError: it cannot become an engine of this form.
-        ParityError: an engine does not reproduce the checkpoint; it was not written.
+        ParityError: an engine does not reproduce the checkpoint; none was written.
     """
     output = Path(output)
     report("read checkpoint")
@@ -88,18 +89,19 @@ def export_onnx(
     del checkpoint  # its tensors were copied into the networks; at full size every copy counts
     digest = sha256_of(checkpoint_path)
     exported = []
-    while graphs:
-        graph = graphs.pop(0)
-        path = output.with_suffix(f"{graph.suffix}.onnx")
-        check_size(graph, size)
-        report(f"{graph.kind}: run checkpoint")
-        examples = make_examples(graph, size)
-        report(f"{graph.kind}: trace")
-        model = torch_to_onnx(graph, size)
-        spec = _spec_of(graph, model, size, family, normalization, precision, digest)
-        del graph  # and its networks, unless an example still asks them
-        gc.collect()
-        exported.append(_write(model, spec, examples, path, report))
+    with ExitStack() as files:  # all of a checkpoint's engines get their names, or none does
+        while graphs:
+            graph = graphs.pop(0)
+            path = output.with_suffix(f"{graph.suffix}.onnx")
+            check_size(graph, size)
+            report(f"{graph.kind}: run checkpoint")
+            examples = make_examples(graph, size)
+            report(f"{graph.kind}: trace")
+            model = torch_to_onnx(graph, size)
+            spec = _spec_of(graph, model, size, family, normalization, precision, digest)
+            del graph  # and its networks, unless an example still asks them
+            gc.collect()
+            exported.append(_write(model, spec, examples, path, files.enter_context(atomic_path(path)), report))
     return exported
 
 
@@ -141,18 +143,20 @@ def check_size(graph: Graph, size: tuple[int, int] | None) -> None:
         )
 
 
-def _write(model: onnx.ModelProto, spec: EngineSpec, examples: list[Example], path: Path, report: Report) -> Exported:
+def _write(
+    model: onnx.ModelProto, spec: EngineSpec, examples: list[Example], path: Path, temporary: Path, report: Report
+) -> Exported:
+    """Put an engine into `temporary`, which becomes `path`."""
     obstacle, program = "", None
     try:
         program = program_from_onnx(model, spec)
     except NoProgramError as error:
         obstacle = str(error)
-    with atomic_path(path) as temporary:
-        save_engine(model, spec, program, temporary)
-        report(f"{spec.kind}: compare engine and checkpoint")
-        figures = run_gate(temporary, examples, spec.precision)
-        spec = replace(spec, parity=worst(figures.values()).figures())
-        save_engine(model, spec, program, temporary)
+    save_engine(model, spec, program, temporary)
+    report(f"{spec.kind}: compare engine and checkpoint")
+    figures = run_gate(temporary, examples, spec.precision)
+    spec = replace(spec, parity=worst(figures.values()).figures())
+    save_engine(model, spec, program, temporary)
     return Exported(path, spec, tuple(figures), obstacle)
 
 

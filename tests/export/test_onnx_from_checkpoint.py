@@ -179,21 +179,21 @@ def test_weights_that_are_not_finite_are_named_and_nothing_is_written(value: flo
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("broken", ["trunk.1.weight", "layers.1.weight"], ids=["the generator", "only its encoder"])
 def test_engine_with_other_weights_is_refused_and_nothing_is_left(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    broken: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trace = onnx_from_checkpoint.torch_to_onnx
 
-    def broken(*args: object) -> onnx.ModelProto:
+    def traced(*args: object) -> onnx.ModelProto:
         model = trace(*args)
-        weight = next(tensor for tensor in model.graph.initializer if tensor.name.endswith("trunk.1.weight"))
-        weight.CopyFrom(
-            onnx.numpy_helper.from_array(np.flip(onnx.numpy_helper.to_array(weight), 0).copy(), weight.name)
-        )
+        for weight in (tensor for tensor in model.graph.initializer if tensor.name.endswith(broken)):
+            flipped = np.flip(onnx.numpy_helper.to_array(weight), 0).copy()
+            weight.CopyFrom(onnx.numpy_helper.from_array(flipped, weight.name))
         return model
 
-    checkpoint = save_tiny_checkpoint("local", tmp_path / "c.safetensors")
-    monkeypatch.setattr(onnx_from_checkpoint, "torch_to_onnx", broken)
+    checkpoint = save_tiny_checkpoint("features", tmp_path / "c.safetensors")
+    monkeypatch.setattr(onnx_from_checkpoint, "torch_to_onnx", traced)
     with pytest.raises(ParityError, match="differs from the checkpoint by"):
         export_onnx(checkpoint, tmp_path / "e.onnx", size=SIZE)
     assert [path.name for path in tmp_path.iterdir()] == ["c.safetensors"]
