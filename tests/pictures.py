@@ -1,6 +1,5 @@
 """python -m tests.pictures: README's pictures, made anew by the engines that ship."""
 
-import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +8,8 @@ from PIL import Image
 from runtime import Synthesizer
 from runtime.commands import ASSETS
 from runtime.media.images import read_inst_map, read_label_map
-from tests.browser import open_browser
 from tests.paths import ROOT
-from tests.runtime.running import running_studio
-from tests.runtime.studio.studio_page import StudioPage
+from tests.runtime.studio.studio_page import open_studio
 
 _QUALITY = 88
 _SMALL = (1024, 512)  # width and height of each half of the street's picture
@@ -42,35 +39,29 @@ def street() -> Path:
 def studio() -> Path:
     """The scene page with a car that was painted part by part, and its styles."""
     path = ROOT / "runtime/studio/studio.jpg"
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        running_studio(Path(folder)) as running,
-        open_browser(Path(folder) / "profile", (1280, 720)) as browser,
-    ):
-        page = StudioPage(browser, running.address)
+    with open_studio() as page:
         page.show("scene")
         page.rendered()
         for name, corners in _CAR:
             page.choose(name)
-            browser.press("p")
+            page.page.press("p")
             for corner in corners:
                 page.drag("labels-view", corner)
-            browser.press("Enter")
+            page.page.press("Enter")
         page.choose("wheel")
         page.value("studio.pages.scene.brush.value = 34")
-        browser.press("b")
+        page.page.press("b")
         for wheel in _WHEELS:
             page.drag("labels-view", wheel)
         page.rendered()
-        browser.press("s")
+        page.page.press("s")
         page.drag("labels-view", (800, 750))
         page.until("document.querySelectorAll('#swatches canvas').length > 1")
         page.value("document.querySelector('#class-search').value = ''; studio.pages.scene.palette.filter()")
         page.value("studio.pages.scene.palette.reveal()")
         page.rendered()
         page.settle()
-        browser.screenshot(path, _QUALITY)
-        assert page.errors() == []
+        page.page.screenshot(path, _QUALITY)
     return path
 
 

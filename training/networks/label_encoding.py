@@ -46,7 +46,7 @@ def instance_means(features: Tensor, inst_map: Tensor) -> Tensor:
     return means[index].view(count, height, width, channels).permute(0, 3, 1, 2).to(features.dtype)
 
 
-def means_of_instances(features: Tensor, inst_map: Tensor) -> Tensor:
+def means_per_instance(features: Tensor, inst_map: Tensor) -> Tensor:
     """Likewise, but each mean once, however large its instance is: float32 [instances, F], in an order of the ids."""
     return _means(features, inst_map)[0]
 

@@ -5,13 +5,9 @@ frames while the engine ran.
 """
 
 import statistics
-import tempfile
 import time
-from pathlib import Path
 
-from tests.browser import open_browser
-from tests.runtime.running import running_studio
-from tests.runtime.studio.studio_page import StudioPage
+from tests.runtime.studio.studio_page import open_studio
 
 _STROKES = 7
 _GAPS = """
@@ -21,12 +17,7 @@ window.gaps = [];
 
 
 def main() -> None:
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        running_studio(Path(folder)) as studio,
-        open_browser(Path(folder) / "profile", (1280, 720)) as browser,
-    ):
-        page = StudioPage(browser, studio.address)
+    with open_studio() as page:
         page.show("scene")
         page.rendered()
         page.page.press("b")

@@ -1,10 +1,17 @@
 """The studio's page in a browser, driven as a person drives it."""
 
 import base64
+import contextlib
 import io
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
+
+from tests.browser import open_browser
+from tests.runtime.running import running_studio
 
 RENDERED_S = 150  # at most, of a shipped engine on a busy machine
 
@@ -83,3 +90,16 @@ class StudioPage:
             "text += String.fromCharCode(...all.subarray(i, i + 3e4)); return btoa(text); })()"
         )
         return np.frombuffer(base64.b64decode(text), np.uint8).reshape(height, width)
+
+
+@contextlib.contextmanager
+def open_studio(*engines: Path) -> "Iterator[StudioPage]":
+    """A studio of these engines, or of those that ship, in a browser of its own; nothing may be refused by its end."""
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        running_studio(Path(folder), *engines) as studio,
+        open_browser(Path(folder) / "profile", (1280, 720)) as browser,
+    ):
+        page = StudioPage(browser, studio.address)
+        yield page
+        assert page.errors() == []

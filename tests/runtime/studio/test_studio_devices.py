@@ -8,9 +8,8 @@ from PIL import Image
 
 from runtime.commands import ASSETS
 from runtime.media.images import read_photo
-from tests.browser import CHROMIUM, open_browser
-from tests.runtime.running import running_studio
-from tests.runtime.studio.studio_page import StudioPage
+from tests.browser import CHROMIUM
+from tests.runtime.studio.studio_page import open_studio
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here; .ci/run installs Debian's")
 # What a browser makes of a copied picture; reading the real clipboard needs a person's consent.
@@ -22,15 +21,10 @@ PASTE = """(() => {{
 
 
 @pytest.fixture(scope="module")
-def page(tmp_path_factory):
-    with (
-        running_studio(tmp_path_factory.mktemp("studio"), ASSETS / "inpaint.onnx") as studio,
-        open_browser(tmp_path_factory.mktemp("profile"), (1280, 720)) as browser,
-    ):
-        shown = StudioPage(browser, studio.address)
+def page():
+    with open_studio(ASSETS / "inpaint.onnx") as shown:
         shown.show("holes")
         yield shown
-        assert shown.errors() == []
 
 
 @pytest.fixture
@@ -96,9 +90,8 @@ def test_one_finger_paints_and_two_zoom_without_a_dab(page, picture):
     assert missing(page) == 0
 
 
-def test_two_fingers_on_a_sketch_draw_nothing(tmp_path):
-    with running_studio(tmp_path, ASSETS / "faces.onnx") as studio, open_browser(tmp_path / "profile") as browser:
-        page = StudioPage(browser, studio.address)
+def test_two_fingers_on_a_sketch_draw_nothing():
+    with open_studio(ASSETS / "faces.onnx") as page:
         page.show("sketch")
         before = page.png("studio.current.sheet.png()")
         left, right, further = (page.at("sketch-view", x, 60) for x in (20, 60, 90))
@@ -111,4 +104,3 @@ def test_two_fingers_on_a_sketch_draw_nothing(tmp_path):
         page.page.touch(*([page.at("sketch-view", x, 60)] for x in (20, 60, 90)))
         page.until("studio.current.sheet.order.length === 1")
         assert not np.array_equal(page.png("studio.current.sheet.png()"), before)
-        assert page.errors() == []

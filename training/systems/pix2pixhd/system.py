@@ -17,7 +17,7 @@ from training.class_tables import class_table
 from training.data.augmentation import Augmentation, parse_size
 from training.data.label_maps import LabelMaps, find_samples
 from training.losses import feature_matching_loss, gan_loss, perceptual_loss
-from training.networks.label_encoding import instance_edges, instance_means, means_of_instances, one_hot, one_hot_of
+from training.networks.label_encoding import instance_edges, instance_means, means_per_instance, one_hot, one_hot_of
 from training.networks.layers import initialise, to_pixels, to_unit_range
 from training.networks.patchgan import MultiScaleDiscriminator
 from training.networks.pix2pixhd import Architecture, Encoder, Generator
@@ -29,33 +29,6 @@ from training.system import Batch, Update, frozen
 from training.systems.pix2pixhd.options import Options
 
 FAMILY = "pix2pixhd"
-
-
-class Synthesis(nn.Module):
-    """Generator and encoder, which train together; its state dict names are the checkpoint's."""
-
-    def __init__(self, architecture: Architecture) -> None:
-        super().__init__()
-        self.architecture = architecture
-        self.generator = Generator(architecture)
-        self.encoder = Encoder(architecture) if architecture.feat_num else None
-
-    def forward(self, batch: Batch) -> "Synthesised":
-        """Items of `LabelMaps` → what was made of them."""
-        a, real = self.architecture, to_unit_range(batch["real_image"])
-        features = [] if self.encoder is None else [instance_means(self.encoder(real), batch["inst_map"])]
-        styles = features[0] if features else None
-        if not a.label_nc or self.generator.use_checkpointing:
-            condition = encode_condition(batch, a)
-            return Synthesised(condition, self.generator(torch.cat([condition, *features], 1)), real, styles, None)
-        classes = batch["condition"].unique()
-        condition = encode_condition(batch, a, classes)
-        seen, judged = (
-            seen_channels(classes, a.label_nc, others)
-            for others in (a.input_nc - a.label_nc, a.use_edges + a.output_nc)
-        )
-        fake = self.generator(torch.cat([condition, *features], 1), seen)
-        return Synthesised(condition, fake, real, styles, judged)
 
 
 class Synthesised(NamedTuple):
@@ -75,6 +48,31 @@ class Synthesised(NamedTuple):
     real: Tensor
     styles: Tensor | None
     channels: Tensor | None
+
+
+class Synthesis(nn.Module):
+    """Generator and encoder, which train together; its state dict names are the checkpoint's."""
+
+    def __init__(self, architecture: Architecture) -> None:
+        super().__init__()
+        self.architecture = architecture
+        self.generator = Generator(architecture)
+        self.encoder = Encoder(architecture) if architecture.feat_num else None
+
+    def forward(self, batch: Batch) -> Synthesised:
+        """Items of `LabelMaps` → what was made of them."""
+        a, real = self.architecture, to_unit_range(batch["real_image"])
+        styles = None if self.encoder is None else instance_means(self.encoder(real), batch["inst_map"])
+        classes = seen = judged = None
+        if a.label_nc and not self.generator.use_checkpointing:
+            classes = batch["condition"].unique()
+            seen, judged = (
+                seen_channels(classes, a.label_nc, others)
+                for others in (a.input_nc - a.label_nc, a.use_edges + a.output_nc)
+            )
+        condition = encode_condition(batch, a, classes)
+        given = condition if styles is None else torch.cat([condition, styles], 1)
+        return Synthesised(condition, self.generator(given, seen), real, styles, judged)
 
 
 def encode_condition(batch: Batch, architecture: Architecture, classes: Tensor | None = None) -> Tensor:
@@ -111,11 +109,10 @@ class Pix2PixHD:
 
     def step(self, batch: Batch, modules: Mapping[str, nn.Module], update: Update) -> dict[str, Tensor]:
         o = self.options
-        made: Synthesised = modules["generator"](batch)
-        condition, fake, real, _, channels = made
+        condition, fake, real, styles, channels = modules["generator"](batch)
         losses = self._fidelity(fake, real)
-        if o.lambda_colour and made.styles is not None:
-            losses["G_colour"] = o.lambda_colour * colour_loss(made.styles, fake, real, batch["inst_map"])
+        if o.lambda_colour:
+            losses["G_colour"] = o.lambda_colour * colour_loss(styles, fake, real, batch["inst_map"])
         if not o.lambda_gan:
             update("generator", torch.stack(list(losses.values())).sum())
             return {name: loss.detach() for name, loss in losses.items()}
@@ -172,7 +169,7 @@ def colour_loss(styles: Tensor, fake: Tensor, real: Tensor, inst_map: Tensor) ->
 
     Each object counts alike: by pixels, sky and road would outvote everything that is restyled.
     """
-    of_style, of_fake, of_real = (means_of_instances(image, inst_map) for image in (styles, fake, real))
+    of_style, of_fake, of_real = (means_per_instance(image, inst_map) for image in (styles, fake, real))
     return l1_loss(of_style, of_real) + l1_loss(of_fake, of_real)
 
 
