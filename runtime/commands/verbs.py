@@ -76,6 +76,7 @@ VERBS = {
             "sketch": _training("Families on clean and on poor sketches.", "completion", "sketch-study", ""),
             "style": _training("Networks on sketches of every style.", "completion", "style-study", ""),
             "hint": _training("What hints at the photo do to it.", "completion", "hint-study", ""),
+            "attribute": _training("Whether glasses and beards are kept.", "completion", "attribute-study", ""),
             "inpainting": _training("Checkpoints against OpenCV.", "inpainting", "inpainting-study", ""),
         },
     ),

@@ -21,6 +21,7 @@ from training.evaluation.completion_study import markdown, study
 from training.evaluation.onnx_network import OnnxNetwork
 from training.networks.completion_losses import contextual_loss, perceptual_loss
 from training.networks.contextual_gan import Architecture, build
+from training.networks.layers import to_unit_range
 from training.state import CHECKPOINT_FILE
 from training.system import HeldOut
 from training.systems.contextual_gan import PRESETS, ContextualGan, Options, held_out
@@ -167,6 +168,39 @@ def test_steps_per_side(faces):
     assert system.sample(batch).shape == (16, 96, 3)
 
 
+def test_an_encoder_learns_along_and_stays_behind(faces, tmp_path):
+    """It gives real images back; the checkpoint has the two networks of any other run."""
+    given = {"data": str(faces), "epochs": 60, "lambda_rebuild": 20.0, "lr": 2e-3, "flip": False, "log_every": 1}
+    trainer = train(tmp_path / "run", family=FAMILY, **given)
+    rows = losses(tmp_path / "run")
+    assert rows[-1]["G_L1"] < 0.5 * rows[0]["G_L1"]
+    assert rows[-1]["G_z"] < rows[0]["G_z"]
+    networks = load_checkpoint(tmp_path / "run" / CHECKPOINT_FILE).networks
+    plain = build(trainer.system.architecture)
+    assert {name: set(state) for name, state in networks.items()} == {
+        name: set(network.state_dict()) for name, network in plain.items()
+    }
+    # Made from an encoder's z, a face is nearer to itself than to the others.
+    system = trainer.system
+    batch = torch.utils.data.default_collate([system.dataset[0, i] for i in range(4)])
+    real = to_unit_range(batch["joint_image"])
+    with torch.no_grad():
+        _, rebuilt, _ = system.roles["generator"](torch.zeros(4, 16), real)
+    distances = (rebuilt[:, None] - real[None]).abs().mean((2, 3, 4))
+    assert distances.argmin(1).tolist() == [0, 1, 2, 3]
+
+
+def test_a_run_with_an_encoder_resumes(faces, tmp_path):
+    given = {"data": str(faces), "lambda_rebuild": 10.0, "save_every": 2}
+    train(tmp_path / "whole", family=FAMILY, epochs=4, **given)
+    train(tmp_path / "partly", family=FAMILY, epochs=2, **given)
+    train(tmp_path / "partly", family=FAMILY, epochs=4, **given)
+    states = [load_checkpoint(tmp_path / name / CHECKPOINT_FILE).networks for name in ("whole", "partly")]
+    for name, weights in states[0].items():
+        for key, value in weights.items():
+            torch.testing.assert_close(states[1][name][key], value, rtol=0, atol=0)
+
+
 def test_fine_tuning_starts_from_both_networks(faces, tmp_path):
     train(tmp_path / "first", family=FAMILY, data=str(faces))
     options = Options(**{**PRESETS["smoke"], "data": str(faces), "style": "photocopy", "init": str(tmp_path / "first")})
@@ -181,7 +215,13 @@ def test_fine_tuning_starts_from_both_networks(faces, tmp_path):
 def test_options_are_the_papers_and_checked():
     o = Options(data="x")
     assert (o.batch_size, o.epochs, o.lr, o.beta1) == (64, 200, 2e-4, 0.5)
-    for field, message in (({"style": "ink"}, "style"), ({"g_steps": 0}, "g_steps"), ({"batch_size": 1}, "batch_size")):
+    assert not o.lambda_rebuild
+    for field, message in (
+        ({"style": "ink"}, "style"),
+        ({"g_steps": 0}, "g_steps"),
+        ({"batch_size": 1}, "batch_size"),
+        ({"lambda_rebuild": -1.0}, "lambda_rebuild"),
+    ):
         with pytest.raises(TrainingError, match=message):
             Options(**field)
 

@@ -51,13 +51,7 @@ def completion_study(
     network = MeasureOptions(features=features, features_norm=features_norm, features_size=features_size).network()
     with console.status("search") as status:
         tables = study(loaded, data, split, direction, search, items, network, lambda title: status.update(title))
-    text = markdown(tables, search, min(items, len(find_photos(data, split))))
-    if output is None:
-        console.print(text, markup=False, highlight=False, soft_wrap=True)
-        return
-    with atomic_path(output) as temporary:
-        temporary.write_text(text, "utf-8")
-    console.print(f"{output} written")
+    _tell(markdown(tables, search, min(items, len(find_photos(data, split)))), output)
 
 
 @app.command("sketch-study")
@@ -137,6 +131,37 @@ def hint_study_command(
     reports = hint_study(_load(checkpoint), study, _evaluating)
     show("hint, weight", [(row, report.generated) for row, report in reports.items()], [])
     console.print(f"{output / 'table.md'} and grid.png")
+
+
+@app.command("attribute-study")
+def attribute_study_command(
+    checkpoint: _OneCheckpoint,
+    items: Annotated[int, typer.Option(min=1, help="faces with each attribute, and as many without it")] = 10,
+    iterations: _Iterations = Search.iterations,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Markdown file to write; else printed")] = None,
+) -> None:
+    """Whether photos keep the glasses and beards of their sketches, on procedural faces; a small network judges.
+
+    Example: pix2rt study attribute runs/faces/checkpoint.safetensors
+    """
+    from training.evaluation.attribute_study import Judge, markdown, study
+
+    loaded = _load(checkpoint)
+    with console.status("a network learns to judge") as status:
+        judge = Judge()
+        status.update("search")
+        rows = study(loaded, judge, items, Search(iterations=iterations), lambda title: status.update(title))
+    _tell(markdown(rows, iterations), output)
+
+
+def _tell(text: str, output: Path | None) -> None:
+    """Print a table, or write it as a file."""
+    if output is None:
+        console.print(text, markup=False, highlight=False, soft_wrap=True)
+        return
+    with atomic_path(output) as temporary:
+        temporary.write_text(text, "utf-8")
+    console.print(f"{output} written")
 
 
 @contextmanager

@@ -27,6 +27,10 @@ COMMANDS = {
         "completion",
         "What hints at the photo do to it, and to how closely the sketch is followed, by their weight.",
     ),
+    "attribute-study": _entry(
+        "completion",
+        "Whether photos keep the glasses and beards of their sketches, on procedural faces; a small network judges.",
+    ),
     "scenes": _entry("data", "Write procedural street scenes (photo, label ids, instance ids) as a data folder."),
     "faces": _entry("data", "Write procedural faces, photos to train a Contextual GAN with."),
     "textures": _entry(

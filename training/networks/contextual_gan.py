@@ -5,6 +5,7 @@ The joint image is twice as wide as high. `n_levels` stride-2 steps lead from 4�
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
 
 IMAGE_NC = 3
@@ -73,10 +74,10 @@ class JointGenerator(nn.Module):
         return self.up(self.front(maps))
 
 
-class JointDiscriminator(nn.Module):
-    """5×5 stride-2 convolutions, then one fully connected layer to a score."""
+class _JointReader(nn.Module):
+    """5×5 stride-2 convolutions, then one fully connected layer to `values` numbers."""
 
-    def __init__(self, architecture: Architecture) -> None:
+    def __init__(self, architecture: Architecture, values: int) -> None:
         super().__init__()
         a = architecture
         widths = [a.ndf * min(2**level, _WIDEST) for level in range(a.n_levels)]
@@ -88,11 +89,32 @@ class JointDiscriminator(nn.Module):
             layers += [nn.BatchNorm2d(nc)] if is_normalised else []
             layers.append(nn.LeakyReLU(_SLOPE))
         self.down = nn.Sequential(*layers)
-        self.head = nn.Linear(START[0] * START[1] * widths[-1], 1)
+        self.head = nn.Linear(START[0] * START[1] * widths[-1], values)
+
+    def forward(self, joint_image: Tensor) -> Tensor:
+        return self.head(self.down(joint_image).flatten(1))
+
+
+class JointDiscriminator(_JointReader):
+    """Joint image → score."""
+
+    def __init__(self, architecture: Architecture) -> None:
+        super().__init__(architecture, 1)
 
     def forward(self, joint_image: Tensor) -> Tensor:
         """[N, 3, H, W] in [−1, 1] → logits [N]; D of the paper is their sigmoid."""
-        return self.head(self.down(joint_image).flatten(1)).squeeze(1)
+        return super().forward(joint_image).squeeze(1)
+
+
+class JointEncoder(_JointReader):
+    """Joint image → z, the generator's way back. Not in the paper; training alone knows it."""
+
+    def __init__(self, architecture: Architecture) -> None:
+        super().__init__(architecture, architecture.z_nc)
+
+    def forward(self, joint_image: Tensor) -> Tensor:
+        """[N, 3, H, W] in [−1, 1] → [N, z_nc] in [−1, 1]."""
+        return torch.tanh(super().forward(joint_image))
 
 
 def _up(input_nc: int, output_nc: int) -> nn.Sequential:

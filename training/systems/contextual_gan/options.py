@@ -25,6 +25,8 @@ class Options(LoopOptions):
     d_norm: str = option("batch", "normalisation of the discriminator: batch or none")
     d_steps: int = option(1, "steps of the discriminator before those of the generator")
     g_steps: int = option(1, "steps of the generator after those of the discriminator")
+    lambda_rebuild: float = option(0.0, "weight of L1(G(E(x)), x), E being an encoder that is trained along; 0: none")
+    lambda_latent: float = option(1.0, "weight of L1(E(G(z)), z) where there is an encoder")
     flip: bool = option(True, "mirror half of the items")
 
     def __post_init__(self) -> None:
@@ -32,6 +34,8 @@ class Options(LoopOptions):
         require(self.style in SOURCES, f"style is {self.style!r}, expected one of {', '.join(SOURCES)}")
         for name in ("d_steps", "g_steps"):
             require(getattr(self, name) >= 1, f"{name} is {getattr(self, name)}, expected at least 1")
+        for name in ("lambda_rebuild", "lambda_latent"):
+            require(getattr(self, name) >= 0, f"{name} is {getattr(self, name)}, expected 0 or more")
         require(self.batch_size >= 2, "batch_size is 1, but a batch's statistics need at least 2 images")
         require_architecture(lambda: self.architecture)
 

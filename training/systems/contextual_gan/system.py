@@ -3,22 +3,59 @@
 import copy
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn.functional import l1_loss
 
 from training.checkpoint import Checkpoint, load_strict
 from training.data.joint import JointImages, find_photos
 from training.losses import gan_loss
-from training.networks.contextual_gan import build
+from training.networks.contextual_gan import JointEncoder, build
 from training.networks.layers import to_pixels, to_unit_range
 from training.state import read_initial
 from training.system import Batch, Update
 from training.systems.contextual_gan.options import Options
 
 FAMILY = "contextual_gan"
+
+
+class Autoencoder(nn.Module):
+    """The generator on random z and on those that an encoder finds for real images.
+
+    A plain GAN may leave out what it finds hard, and a search cannot find what is not there. So every real image gets
+    a z that gives it back, and every z can be told from what it gives (Larsen et al. 2016, "Autoencoding beyond
+    pixels"; Donahue et al. 2017, "Adversarial feature learning"). The generator is used as before.
+    """
+
+    def __init__(self, generator: nn.Module, encoder: nn.Module) -> None:
+        super().__init__()
+        self.generator, self.encoder = generator, encoder
+
+    def forward(self, z: Tensor, real: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """→ G(z) and G(E(real)), [N, 3, H, W] in [−1, 1], as one batch, which shares its statistics; and E(G(z))."""
+        made = self.generator(torch.cat([z, self.encoder(real).to(z.dtype)]))
+        fake, rebuilt = made.split(len(z))
+        return fake, rebuilt, self.encoder(fake)
+
+
+class Made(NamedTuple):
+    """What the generator makes of a batch.
+
+    Attributes:
+        z: random, [N, z_nc].
+        images: for the discriminator, [N, 3, H, W], with an encoder [2N, 3, H, W] in [−1, 1].
+        rebuilt: with an encoder, G(E(real)).
+        z_again: with an encoder, E(G(z)).
+    """
+
+    z: Tensor
+    images: Tensor
+    rebuilt: Tensor | None = None
+    z_again: Tensor | None = None
 
 
 class ContextualGan:
@@ -29,11 +66,15 @@ class ContextualGan:
         photos = find_photos(Path(options.data), options.split)
         side = self.architecture.size[0]
         self.dataset = JointImages(photos, options.style, side, options.flip, options.seed)
-        self.roles: dict[str, nn.Module] = _initial(options)
+        self.networks = _initial(options)
         if options.init:
             checkpoint = read_initial(Path(options.init), FAMILY)
-            for name, module in self.roles.items():
+            for name, module in self.networks.items():
                 load_strict(module, checkpoint.networks[name], name)
+        self.roles: dict[str, nn.Module] = dict(self.networks)
+        if options.lambda_rebuild:
+            encoder = _initialised(JointEncoder(self.architecture))
+            self.roles["generator"] = Autoencoder(self.networks["generator"], encoder)
 
     def step(self, batch: Batch, modules: Mapping[str, nn.Module], update: Update) -> dict[str, Tensor]:
         """`d_steps` on D, then `g_steps` on G, fresh z for each (Goodfellow et al. 2014, non-saturating)."""
@@ -42,33 +83,46 @@ class ContextualGan:
         losses = {}
         for _ in range(self.options.d_steps):
             with torch.no_grad():
-                fake = generator(self._z(real))
+                fake = self._made(generator, real).images
             # Apart, not in one batch: BatchNorm would mix the statistics of real and fake images.
             losses["D_real"] = gan_loss([[critic(real)]], True, "vanilla")
             losses["D_fake"] = gan_loss([[critic(fake)]], False, "vanilla")
             update("discriminator", losses["D_real"] + losses["D_fake"])
         for _ in range(self.options.g_steps):
-            judged = _untouched(self.roles["discriminator"], generator(self._z(real)))
-            losses["G_GAN"] = gan_loss([[judged]], True, "vanilla")
-            update("generator", losses["G_GAN"])
+            terms = self._terms(self._made(generator, real), real)
+            update("generator", torch.stack(list(terms.values())).sum())
+            losses |= terms
         return {name: loss.detach() for name, loss in losses.items()}
 
-    def _z(self, like: Tensor) -> Tensor:
-        """z ∈ U(−1, 1)^z_nc, one per image of `like`."""
-        return torch.rand(len(like), self.architecture.z_nc, device=like.device) * 2 - 1
+    def _made(self, generator: nn.Module, real: Tensor) -> Made:
+        """For as many z ∈ U(−1, 1)^z_nc as there are real images."""
+        z = torch.rand(len(real), self.architecture.z_nc, device=real.device) * 2 - 1
+        if not self.options.lambda_rebuild:
+            return Made(z, generator(z))
+        fake, rebuilt, z_again = generator(z, real)
+        return Made(z, torch.cat([fake, rebuilt]), rebuilt, z_again)
+
+    def _terms(self, made: Made, real: Tensor) -> dict[str, Tensor]:
+        """What the generator minimises."""
+        judged = _untouched(self.networks["discriminator"], made.images)
+        terms = {"G_GAN": gan_loss([[judged]], True, "vanilla")}
+        if made.rebuilt is not None and made.z_again is not None:
+            terms["G_L1"] = self.options.lambda_rebuild * l1_loss(made.rebuilt.float(), real)
+            terms["G_z"] = self.options.lambda_latent * l1_loss(made.z_again.float(), made.z)
+        return terms
 
     @torch.no_grad()
     def sample(self, batch: Batch) -> NDArray[np.uint8]:
         """Two joint images of the generator, then a real one."""
         # A copy in evaluation mode: a picture must not change BatchNorm's statistics or the random numbers.
-        generator = copy.deepcopy(self.roles["generator"]).eval()
+        generator = copy.deepcopy(self.networks["generator"]).eval()
         rng = torch.Generator().manual_seed(self.options.seed)
         z = (torch.rand(2, self.architecture.z_nc, generator=rng) * 2 - 1).to(batch["joint_image"].device)
         made = to_pixels(generator(z)).cpu().numpy()
         return np.concatenate([*made, batch["joint_image"][0].cpu().numpy()], 1)
 
     def checkpoint(self, step: int) -> Checkpoint:
-        return _checkpoint_of(self.roles, self.options, step)
+        return _checkpoint_of(self.networks, self.options, step)
 
     def finish(self, checkpoint: Checkpoint, progress: Callable[[float], None]) -> Checkpoint:
         return checkpoint
@@ -92,14 +146,16 @@ def untrained(options: Options) -> Checkpoint:
 
 def _initial(options: Options) -> dict[str, nn.Module]:
     torch.manual_seed(options.seed)
-    networks = build(options.architecture)
-    for network in networks.values():
-        for layer in network.modules():
-            if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
-                nn.init.normal_(layer.weight, 0.0, 0.02)
-                if layer.bias is not None:
-                    nn.init.zeros_(layer.bias)
-    return networks
+    return {name: _initialised(network) for name, network in build(options.architecture).items()}
+
+
+def _initialised(network: nn.Module) -> nn.Module:
+    for layer in network.modules():
+        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+            nn.init.normal_(layer.weight, 0.0, 0.02)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
+    return network
 
 
 def _checkpoint_of(networks: Mapping[str, nn.Module], options: Options, step: int) -> Checkpoint:
