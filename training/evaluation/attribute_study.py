@@ -124,7 +124,12 @@ def study(
             count = counts[name, ATTRIBUTES[name](face)]
             count[0] += says[name]
             count[1] += 1
-    return [Row(name, *counts[name, True], *counts[name, False], judge.accuracy[name]) for name in ATTRIBUTES]
+    return [
+        Row(name, kept, shown, invented, absent, judge.accuracy[name])
+        for name in ATTRIBUTES
+        for kept, shown in [counts[name, True]]
+        for invented, absent in [counts[name, False]]
+    ]
 
 
 def markdown(rows: Sequence[Row], iterations: int) -> str:
