@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from contextlib import suppress
 from typing import Any
 
 from starlette.concurrency import run_in_threadpool
@@ -24,34 +25,37 @@ _MOST_STEPS, _MOST_RESTARTS, _HIGHEST_SEED = 5000, 16, 2**31 - 1
 async def connect(socket: WebSocket) -> None:
     """Options as text, the drawing, and where the options say so a hint; then steps go out until "stop" comes in."""
     await socket.accept()
-    watch = Watch(asyncio.get_running_loop(), _EVERY)
-    try:
-        worker = socket.app.state.workers.of_kind(socket.path_params["engine"], SketchCompleter)
-        completer = worker.runner
-        options, given, has_hint = _options(await socket.receive_text())
-        drawing = await run_in_threadpool(read_drawing, Upload("the drawing", await socket.receive_bytes()))
-        hint = None
-        if has_hint:
-            hint = await run_in_threadpool(read_hint, Upload("the hint", await socket.receive_bytes()))
-        joint = await run_in_threadpool(completer.joint, drawing, None, hint, given=given)
-        stopper = asyncio.create_task(_stop_when_told(socket, watch))
-        search = asyncio.create_task(worker.call(completer.complete, *joint, callback=watch, **options))
+    with suppress(WebSocketDisconnect):  # whatever is being said when the page goes
         try:
-            await _report(socket, search, watch)
-            done = await search
-            sketch, photo = done.halves(given)
-            news = {"type": "done", "iteration": done.iteration, "steps": len(done.contextual_loss) - 1}
-            await _send(socket, news, await run_in_threadpool(png_bytes, photo if given == "sketch" else sketch))
+            await _search(socket)
+        except Pix2rtError as error:
+            await socket.send_text(json.dumps({"type": "error", "message": str(error)}))
             await socket.close()
-        finally:
-            watch.stopped.set()
-            stopper.cancel()
-            await asyncio.gather(stopper, search, return_exceptions=True)
-    except WebSocketDisconnect:
-        pass
-    except Pix2rtError as error:
-        await socket.send_text(json.dumps({"type": "error", "message": str(error)}))
+
+
+async def _search(socket: WebSocket) -> None:
+    watch = Watch(asyncio.get_running_loop(), _EVERY)
+    worker = socket.app.state.workers.of_kind(socket.path_params["engine"], SketchCompleter)
+    completer = worker.runner
+    options, given, has_hint = _options(await socket.receive_text())
+    drawing = await run_in_threadpool(read_drawing, Upload("the drawing", await socket.receive_bytes()))
+    hint = None
+    if has_hint:
+        hint = await run_in_threadpool(read_hint, Upload("the hint", await socket.receive_bytes()))
+    joint = await run_in_threadpool(completer.joint, drawing, None, hint, given=given)
+    stopper = asyncio.create_task(_stop_when_told(socket, watch))
+    search = asyncio.create_task(worker.call(completer.complete, *joint, callback=watch, **options))
+    try:
+        await _report(socket, search, watch)
+        done = await search
+        sketch, photo = done.halves(given)
+        news = {"type": "done", "iteration": done.iteration, "steps": len(done.contextual_loss) - 1}
+        await _send(socket, news, await run_in_threadpool(png_bytes, photo if given == "sketch" else sketch))
         await socket.close()
+    finally:
+        watch.stopped.set()
+        stopper.cancel()
+        await asyncio.gather(stopper, search, return_exceptions=True)
 
 
 async def _report(socket: WebSocket, search: "asyncio.Task[Any]", watch: Watch) -> None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import time
 
 import numpy as np
 import pytest
@@ -93,3 +94,13 @@ def test_what_is_wrong_is_said(tiny_studio, options, file, message):
     (news, _), *_ = messages(begin(tiny_studio, options, file, file))
     assert news["type"] == "error"
     assert message in news["message"]
+
+
+def test_a_page_that_went_is_told_nothing(tiny_studio):
+    """What is wrong with a drawing is found out after the page has gone; a traceback would fail the fixture's end."""
+    noise = np.random.default_rng(1).integers(0, 256, (2000, 2500, 3), dtype=np.uint8)
+    socket = begin(tiny_studio, OPTIONS, png(noise)[:-100])
+    socket.socket.shutdown(2)
+    time.sleep(2)
+    assert "Traceback" not in tiny_studio.errors.read_text()
+    assert get(tiny_studio, "/")[0] == 200
