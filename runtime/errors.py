@@ -31,6 +31,10 @@ class ImageFileError(Pix2rtError, ValueError):
     """A file is not the image or map it should be: corrupt, a palette picture, a JPEG of labels, …"""
 
 
+class PictureSizeError(ImageFileError):
+    """A picture has more pixels than are read."""
+
+
 class OutputError(Pix2rtError, OSError):
     """A result cannot be written where the caller wants it."""
 

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
-from runtime.errors import ImageFileError
+from runtime.errors import ImageFileError, PictureSizeError
 from runtime.files import open_input, require_readable
 from runtime.media import DEFAULT_MEGAPIXELS
 
@@ -160,9 +160,9 @@ def _named_errors(path: Path | Upload, what: str) -> Iterator[None]:
         raise ImageFileError(f"{what} {path} {problem} ({_without_path(error)})") from error
 
 
-def _too_many(pixels: int, which: str) -> ImageFileError:
+def _too_many(pixels: int, which: str) -> PictureSizeError:
     needed = -(-pixels // 10**6)
-    return ImageFileError(
+    return PictureSizeError(
         f"{which} has {pixels / 1e6:g} megapixels, more than the {megapixels():g} that are read, so that no small "
         f"file fills the memory; if it is honest, raise the limit: `pix2rt --max-megapixels {needed} …`, or set "
         f"PIX2RT_MAX_MEGAPIXELS={needed}"
@@ -170,7 +170,7 @@ def _too_many(pixels: int, which: str) -> ImageFileError:
 
 
 def require_megapixels(shape: tuple[int, ...], which: str) -> None:
-    """Refuse an array [H, W] of more pixels than pictures may have; raises ImageFileError."""
+    """Refuse an array [H, W] of more pixels than pictures may have; raises PictureSizeError."""
     if math.prod(shape) > (Image.MAX_IMAGE_PIXELS or 0):
         raise _too_many(math.prod(shape), which)
 

@@ -18,7 +18,7 @@ _PROBLEMS = {
     "404": "There is no such engine or operation.",
     "406": "The answer is wanted as something that the operation does not write.",
     "408": "The upload took too long.",
-    "413": "The upload is too large.",
+    "413": "The upload, or a picture in it, is too large.",
     "415": "The body is of an unknown kind.",
     "429": "The server has as many requests as it keeps; Retry-After says when to come again.",
     "503": "The answer was not ready in time, or the engine was not loaded.",

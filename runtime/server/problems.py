@@ -5,7 +5,7 @@ from typing import Any
 
 from starlette.responses import JSONResponse, Response
 
-from runtime.errors import DeviceError, InputError, MissingExtraError, Pix2rtError
+from runtime.errors import DeviceError, InputError, MissingExtraError, PictureSizeError, Pix2rtError
 from runtime.server.line import QueueFullError
 
 _TYPE = "application/problem+json"
@@ -43,7 +43,7 @@ class NotLoadedError(Pix2rtError):
 _WORDS = {"--no-derive": "derive=false", "--derive": "derive=true", "--invert-mask": "invert_mask=true"}
 # The first that fits; all others are the caller's to mend.
 _STATUS = (
-    (TooLargeError, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
+    ((TooLargeError, PictureSizeError), HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
     (UnknownPathError, HTTPStatus.NOT_FOUND),
     (UnknownTypeError, HTTPStatus.UNSUPPORTED_MEDIA_TYPE),
     (NotAcceptableError, HTTPStatus.NOT_ACCEPTABLE),

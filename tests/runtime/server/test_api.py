@@ -203,7 +203,7 @@ def test_arrays_of_either_order_are_read(tiny_service):
         ("/v1/scene/synthesize", {"label_map": npy(LABELS[None])}, 400, "expected [H, W]: one in a request"),
         ("/v1/scene/synthesize", {"label_map": npy(LABELS)[:-1]}, 400, "its header says uint8"),
         ("/v1/scene/synthesize", {"label_map": npy(LABELS)[:30]}, 400, "is corrupt, or no .npy file of numbers"),
-        ("/v1/lines/translate", {"image": npy(np.zeros((5000, 4000, 0), np.uint8))}, 400, "20 megapixels, more than"),
+        ("/v1/lines/translate", {"image": npy(np.zeros((5000, 4000, 0), np.uint8))}, 413, "20 megapixels, more than"),
         ("/v1/faces/complete", {"image": IMAGE, "iterations": 5001}, 400, "a server takes 1 to 5000"),
         ("/v1/faces/complete", {"image": IMAGE, "iterations": 0}, 400, "iterations is 0, a server takes 1 to"),
         ("/v1/faces/complete", {"image": IMAGE, "learning_rate": "1e308"}, 400, "a number of at most 1e+06"),
