@@ -92,6 +92,9 @@ _SUITE_EXAMPLE = """
 _GPU_REPORT_EXAMPLE = """
 **Example**: `python -m export gpu-report gpu.json`
 """
+_EAGER_EXAMPLE = """
+**Example**: `pix2rt report eager city.safetensors city.onnx --threads 2`
+"""
 _COMPLETION_EXAMPLE = """
 **Example**: `pix2rt report completion --threads 2`
 """
@@ -337,6 +340,26 @@ def completion_report(
         from export.completion_benchmark import markdown, step_times
 
         text = markdown(step_times(checkpoint, turns, threads, report))
+    print(text, end="")
+
+
+@app.command("eager-report", epilog=_EAGER_EXAMPLE)
+def eager_report(
+    checkpoint: Annotated[Path, typer.Argument(help="Checkpoint that the engine was made of.")],
+    engine: Annotated[Path, typer.Argument(help="Engine (.onnx).")],
+    size: Annotated[
+        str | None, typer.Option(help="HEIGHTxWIDTH, for an engine of any size; 512x512 if not given.")
+    ] = None,
+    turns: Annotated[int, typer.Option(help="Calls of each.")] = 9,
+    threads: Annotated[int | None, typer.Option(help="CPU threads of both; their own choice if not given.")] = None,
+) -> None:
+    """Measure an engine against its checkpoint's networks in torch eager, bytes to bytes on the CPU."""
+    with Steps(console) as report:
+        wanted = parse_size(size, dynamic=False) if size else None
+        report("import torch")
+        from export.eager_benchmark import eager_times, markdown
+
+        text = markdown(eager_times(checkpoint, engine, wanted, turns, threads, report))
     print(text, end="")
 
 

@@ -50,7 +50,7 @@ def validate(checkpoint_path: str | Path, engines: list[Path], report: Report = 
 
 
 def _row(checkpoint: Checkpoint, path: Path, spec: EngineSpec) -> ParityRow:
-    graph = _graph_of(checkpoint, path, spec)
+    graph = graph_of(checkpoint, path, spec)
     expected = (*static_tensors(graph.inputs, spec.size), *static_tensors(graph.outputs, spec.size))
     received = (*spec.inputs, *spec.outputs)
     names_fit = [tensor.name for tensor in received] == [tensor.name for tensor in expected]
@@ -65,7 +65,8 @@ def _row(checkpoint: Checkpoint, path: Path, spec: EngineSpec) -> ParityRow:
     return ParityRow(str(path), spec.precision, names_fit, shapes_fit, parity, "")
 
 
-def _graph_of(checkpoint: Checkpoint, path: Path, spec: EngineSpec) -> Graph:
+def graph_of(checkpoint: Checkpoint, path: Path, spec: EngineSpec) -> Graph:
+    """What the checkpoint becomes in the form of the engine `path`; raises ExportError where it has no such form."""
     if checkpoint.family != spec.family:
         raise ExportError(
             f"engine {path} comes from a network of family {spec.family}, this checkpoint holds one of "

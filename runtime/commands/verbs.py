@@ -51,6 +51,7 @@ VERBS = {
         {
             "burden": _export("Compare pix2pix and pix2pixHD.", "report", ""),
             "completion": _export("Measure a sketch's completion against torch eager.", "completion-report", ""),
+            "eager": _export("Measure an engine against torch eager.", "eager-report", ""),
         },
         MAKE,
     ),
