@@ -37,6 +37,19 @@ def feature_matching_loss(fake: Sequence[Sequence[Tensor]], real: Sequence[Seque
     return torch.stack(terms).sum() / len(fake)
 
 
+def sliced_distance(made: Tensor, wanted: Tensor) -> Tensor:
+    """Squared sliced Wasserstein distance of two clouds of points (Kolouri et al. 2018, "Sliced-Wasserstein
+    auto-encoders", equation 12), along every axis and along as many random directions.
+
+    Args:
+        made: points, [N, K].
+        wanted: as many points that are spread as they should be, [N, K].
+    """
+    directions = F.normalize(torch.randn(made.shape[1], made.shape[1], device=made.device), dim=0)
+    lines = [(cloud.sort(0).values, (cloud @ directions).sort(0).values) for cloud in (made, wanted)]
+    return torch.stack([F.mse_loss(a, b) for a, b in zip(*lines, strict=True)]).sum()
+
+
 def hole_weights(hole: Tensor, boundary_weight: float) -> Tensor:
     """M_F of inpainting (section 3.2): 1 in the hole, `boundary_weight` where it meets what is known, 0 outside.
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from training.errors import TrainingError
-from training.losses import VGG_WEIGHTS, feature_matching_loss, gan_loss, perceptual_loss
+from training.losses import VGG_WEIGHTS, feature_matching_loss, gan_loss, perceptual_loss, sliced_distance
 from training.options import LoopOptions, resolve
 
 
@@ -32,6 +32,20 @@ def test_feature_matching_is_the_reference_sum():
         for layer in range(4):  # the scores are left out
             expected += (1 / 3) * (4 / 5) * (fake[scale][layer] - real[scale][layer]).abs().mean().item()
     assert feature_matching_loss(fake, real).item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_sliced_distance_is_that_of_how_points_are_spread():
+    rng = torch.Generator().manual_seed(0)
+    wanted = torch.rand(64, 3, generator=rng) * 2 - 1
+    assert sliced_distance(wanted.flip(0), wanted).item() == pytest.approx(0, abs=1e-12), "not of which is which"
+    # Moved by d, a cloud is |d|²/K off along K axes, and along random directions as far in the mean.
+    shift = torch.tensor([0.3, 0.0, -0.4])
+    torch.manual_seed(0)
+    distances = torch.stack([sliced_distance(wanted + shift, wanted) for _ in range(400)])
+    assert distances.mean().item() == pytest.approx(2 * 0.25 / 3, rel=0.05)
+    squeezed = (0.2 * wanted).requires_grad_()
+    sliced_distance(squeezed, wanted).backward()
+    assert (squeezed.grad * squeezed).sum() < 0, "it wants to be wider"
 
 
 def test_perceptual_weights():

@@ -25,8 +25,9 @@ class Options(LoopOptions):
     d_norm: str = option("batch", "normalisation of the discriminator: batch or none")
     d_steps: int = option(1, "steps of the discriminator before those of the generator")
     g_steps: int = option(1, "steps of the generator after those of the discriminator")
+    lambda_gan: float = option(1.0, "weight of the generator's adversarial loss")
     lambda_rebuild: float = option(0.0, "weight of L1(G(E(x)), x), E being an encoder that is trained along; 0: none")
-    lambda_latent: float = option(1.0, "weight of L1(E(G(z)), z) where there is an encoder")
+    lambda_latent: float = option(1.0, "weight of the distance between the spread of E(x) and that of random z")
     flip: bool = option(True, "mirror half of the items")
 
     def __post_init__(self) -> None:
@@ -34,6 +35,7 @@ class Options(LoopOptions):
         require(self.style in SOURCES, f"style is {self.style!r}, expected one of {', '.join(SOURCES)}")
         for name in ("d_steps", "g_steps"):
             require(getattr(self, name) >= 1, f"{name} is {getattr(self, name)}, expected at least 1")
+        require(self.lambda_gan > 0, f"lambda_gan is {self.lambda_gan}, expected a positive number")
         for name in ("lambda_rebuild", "lambda_latent"):
             require(getattr(self, name) >= 0, f"{name} is {getattr(self, name)}, expected 0 or more")
         require(self.batch_size >= 2, "batch_size is 1, but a batch's statistics need at least 2 images")
@@ -53,9 +55,12 @@ PRESETS: dict[str, dict[str, Any]] = {
     "demo": {
         "ngf": 24,
         "ndf": 24,
+        "lambda_gan": 0.2,
+        "lambda_rebuild": 10.0,
+        "lr": 5e-4,
         "batch_size": 16,
-        "epochs": 32,
-        "decay_epochs": 16,
+        "epochs": 12,
+        "decay_epochs": 10,
         "precision": "auto",
         "save_every": 250,
         "sample_every": 250,

@@ -13,7 +13,7 @@ from torch.nn.functional import l1_loss
 
 from training.checkpoint import Checkpoint, load_strict
 from training.data.joint import JointImages, find_photos
-from training.losses import gan_loss
+from training.losses import gan_loss, sliced_distance
 from training.networks.contextual_gan import JointEncoder, build
 from training.networks.layers import to_pixels, to_unit_range
 from training.state import read_initial
@@ -23,39 +23,38 @@ from training.systems.contextual_gan.options import Options
 FAMILY = "contextual_gan"
 
 
-class Autoencoder(nn.Module):
-    """The generator on random z and on those that an encoder finds for real images.
+class Made(NamedTuple):
+    """What the generator makes of a batch, with an encoder E or without.
 
-    A plain GAN may leave out what it finds hard, and a search cannot find what is not there. So every real image gets
-    a z that gives it back, and every z can be told from what it gives (Larsen et al. 2016, "Autoencoding beyond
-    pixels"; Donahue et al. 2017, "Adversarial feature learning"). The generator is used as before.
+    Attributes:
+        z: random, [N, z_nc].
+        fake: G(z), [N, 3, H, W] in [−1, 1].
+        codes: E(real), [N, z_nc].
+        rebuilt: G(E(real)).
+    """
+
+    z: Tensor
+    fake: Tensor
+    codes: Tensor | None = None
+    rebuilt: Tensor | None = None
+
+
+class Autoencoder(nn.Module):
+    """The generator, and an encoder that is trained along.
+
+    A plain GAN may leave out what it finds hard, and a search cannot find what is not there. With an encoder every real
+    image gets a z that gives it back (Larsen et al. 2016, "Autoencoding beyond pixels"), where random ones are drawn.
     """
 
     def __init__(self, generator: nn.Module, encoder: nn.Module) -> None:
         super().__init__()
         self.generator, self.encoder = generator, encoder
 
-    def forward(self, z: Tensor, real: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """→ G(z) and G(E(real)), [N, 3, H, W] in [−1, 1], as one batch, which shares its statistics; and E(G(z))."""
-        made = self.generator(torch.cat([z, self.encoder(real).to(z.dtype)]))
-        fake, rebuilt = made.split(len(z))
-        return fake, rebuilt, self.encoder(fake)
-
-
-class Made(NamedTuple):
-    """What the generator makes of a batch.
-
-    Attributes:
-        z: random, [N, z_nc].
-        images: for the discriminator, [N, 3, H, W], with an encoder [2N, 3, H, W] in [−1, 1].
-        rebuilt: with an encoder, G(E(real)).
-        z_again: with an encoder, E(G(z)).
-    """
-
-    z: Tensor
-    images: Tensor
-    rebuilt: Tensor | None = None
-    z_again: Tensor | None = None
+    def forward(self, z: Tensor, real: Tensor) -> Made:
+        """G(z) and G(E(real)), one batch that shares its statistics."""
+        codes = self.encoder(real)
+        fake, rebuilt = self.generator(torch.cat([z, codes.to(z.dtype)])).split(len(z))
+        return Made(z, fake, codes, rebuilt)
 
 
 class ContextualGan:
@@ -83,7 +82,7 @@ class ContextualGan:
         losses = {}
         for _ in range(self.options.d_steps):
             with torch.no_grad():
-                fake = self._made(generator, real).images
+                fake = self._made(generator, real).fake
             # Apart, not in one batch: BatchNorm would mix the statistics of real and fake images.
             losses["D_real"] = gan_loss([[critic(real)]], True, "vanilla")
             losses["D_fake"] = gan_loss([[critic(fake)]], False, "vanilla")
@@ -95,20 +94,21 @@ class ContextualGan:
         return {name: loss.detach() for name, loss in losses.items()}
 
     def _made(self, generator: nn.Module, real: Tensor) -> Made:
-        """For as many z ∈ U(−1, 1)^z_nc as there are real images."""
-        z = torch.rand(len(real), self.architecture.z_nc, device=real.device) * 2 - 1
-        if not self.options.lambda_rebuild:
-            return Made(z, generator(z))
-        fake, rebuilt, z_again = generator(z, real)
-        return Made(z, torch.cat([fake, rebuilt]), rebuilt, z_again)
+        """Of fresh z; for both sides alike, else D would tell G's steps by the statistics of their batches."""
+        z = self._z(real)
+        return generator(z, real) if self.options.lambda_rebuild else Made(z, generator(z))
+
+    def _z(self, like: Tensor) -> Tensor:
+        """z ∈ U(−1, 1)^z_nc, one per image of `like`."""
+        return torch.rand(len(like), self.architecture.z_nc, device=like.device) * 2 - 1
 
     def _terms(self, made: Made, real: Tensor) -> dict[str, Tensor]:
         """What the generator minimises."""
-        judged = _untouched(self.networks["discriminator"], made.images)
-        terms = {"G_GAN": gan_loss([[judged]], True, "vanilla")}
-        if made.rebuilt is not None and made.z_again is not None:
-            terms["G_L1"] = self.options.lambda_rebuild * l1_loss(made.rebuilt.float(), real)
-            terms["G_z"] = self.options.lambda_latent * l1_loss(made.z_again.float(), made.z)
+        o, judged = self.options, _untouched(self.networks["discriminator"], made.fake)
+        terms = {"G_GAN": o.lambda_gan * gan_loss([[judged]], True, "vanilla")}
+        if made.codes is not None and made.rebuilt is not None:
+            terms["G_L1"] = o.lambda_rebuild * l1_loss(made.rebuilt.float(), real)
+            terms["E_z"] = o.lambda_latent * sliced_distance(made.codes.float(), made.z)
         return terms
 
     @torch.no_grad()
