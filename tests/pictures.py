@@ -1,11 +1,14 @@
 """python -m tests.pictures: README's pictures, made anew by the engines that ship."""
 
+import tempfile
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from typer.testing import CliRunner
 
 from runtime import Synthesizer
+from runtime.__main__ import app
 from runtime.commands import ASSETS
 from runtime.media.images import read_inst_map, read_label_map
 from tests.paths import ROOT
@@ -33,6 +36,18 @@ def street() -> Path:
     for index, half in enumerate(halves):
         page.paste(half.resize(_SMALL, Image.Resampling.LANCZOS), (0, index * _SMALL[1]))
     page.save(path, quality=_QUALITY)
+    return path
+
+
+def demo() -> Path:
+    """The demo's page: what goes into each engine, and what comes out."""
+    path = ASSETS / "demo.jpg"
+    with tempfile.TemporaryDirectory() as folder:
+        result = CliRunner().invoke(app, ["demo", "-o", folder])
+        if result.exit_code:
+            raise SystemExit(result.output)
+        with Image.open(Path(folder) / "demo.png") as page:
+            page.save(path, quality=_QUALITY)
     return path
 
 
@@ -66,5 +81,5 @@ def studio() -> Path:
 
 
 if __name__ == "__main__":
-    for make in (street, studio):
+    for make in (street, demo, studio):
         print(make())

@@ -103,6 +103,20 @@ class Options(WindowOptions):
 _LONG: dict[str, Any] = {"epochs": 100, "decay_epochs": 100}
 _MIRROR_ONLY = {"resize": "256x256", "batch_size": 4}
 _SMALL: dict[str, Any] = {"n_downsample": 6}
+# Edges of procedural streets, whole pictures, for two CPU cores.
+_STREETS: dict[str, Any] = {
+    **_SMALL,
+    "derive": "edges",
+    "input_nc": 1,
+    "ngf": 16,
+    "ndf": 32,
+    "dropout": False,
+    "precision": "auto",
+    "resize": "",
+    "crop": "",
+    "save_every": 200,
+    "sample_every": 400,
+}
 PRESETS: dict[str, dict[str, Any]] = {
     "labels2photo": {**_LONG},
     "photo2labels": {**_LONG, "direction": "BtoA"},
@@ -115,22 +129,9 @@ PRESETS: dict[str, dict[str, Any]] = {
     "day2night": {**_MIRROR_ONLY, "resize": "286x286", "epochs": 17, "decay_epochs": 0},
     "thermal2colour": {**_MIRROR_ONLY, "resize": "286x286", "epochs": 10, "decay_epochs": 0},
     "incomplete2complete": {**_MIRROR_ONLY, "derive": "incomplete", "epochs": 25, "decay_epochs": 0},
-    # The engine that ships: edges of procedural streets, small enough for two CPU cores within two hours.
-    "demo": {
-        **_SMALL,
-        "derive": "edges",
-        "input_nc": 1,
-        "ngf": 14,
-        "ndf": 32,
-        "dropout": False,
-        "precision": "auto",
-        "resize": "",
-        "crop": "256x512",
-        "epochs": 18,
-        "decay_epochs": 18,
-        "save_every": 200,
-        "sample_every": 200,
-    },
+    # The engine that ships: at first what is where, and its colour; then, after --init, detail.
+    "demo": {**_STREETS, "objective": "l1", "lr": 1e-3, "beta1": 0.9, "epochs": 2, "decay_epochs": 3},
+    "demo-fine": {**_STREETS, "lambda_l1": 200.0, "ema": 0.998, "epochs": 3, "decay_epochs": 2},
     "smoke": {
         **_SMALL,
         "ngf": 4,
