@@ -59,7 +59,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "lambda_rebuild": 10.0,
         "lr": 5e-4,
         "batch_size": 16,
-        "epochs": 12,
+        "epochs": 24,
         "decay_epochs": 10,
         "precision": "auto",
         "save_every": 250,
