@@ -54,7 +54,7 @@ def test_the_products_are_those_of_the_network(image):
 def test_the_command(image, tmp_path):
     result = run(EDGES, "--layers", "--image", image, "--runs", "2", "--json", tmp_path / "layers.json")
     assert result.exit_code == 0, result.output
-    assert "conv_transpose 4x4 /2 14+14->3 64x128" in result.output
+    assert "conv_transpose 4x4 /2 16+16->3 64x128" in result.output
     report = json.loads((tmp_path / "layers.json").read_text())
     assert {"step", "count", "seconds", "products"} == set(report["layers"][0])
 
