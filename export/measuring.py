@@ -13,6 +13,7 @@ from export.progress import Steps
 from runtime.files import atomic_path
 
 console = Console()
+_steps = Console(stderr=True)  # tables alone are standard output
 
 _REPORT_EXAMPLE = """
 **Example**: `pix2rt report burden --sizes 256x256,512x1024 -o report`
@@ -42,7 +43,7 @@ def report_command(
     precision: Annotated[str, typer.Option(help="fp32 or fp16.")] = "fp32",
 ) -> None:
     """Compare pix2pix and pix2pixHD: parameters, multiply-adds, engine size, latency, memory. Takes minutes."""
-    with Steps(console) as report:
+    with Steps(_steps) as report:
         wanted = parse_sizes(sizes)
         report("import torch")
         from export.report import cost_rows, markdown
@@ -64,7 +65,7 @@ def completion_report(
     threads: Annotated[int | None, typer.Option(help="CPU threads of both; their own choice if not given.")] = None,
 ) -> None:
     """Measure a step of a sketch's completion against torch eager, and a whole search."""
-    with Steps(console) as report:
+    with Steps(_steps) as report:
         report("import torch")
         from export.completion_benchmark import markdown, step_times
 
@@ -82,7 +83,7 @@ def eager_report(
     threads: Annotated[int | None, typer.Option(help="CPU threads of both; their own choice if not given.")] = None,
 ) -> None:
     """Measure an engine against its checkpoint's networks in torch eager, bytes to bytes on the CPU."""
-    with Steps(console) as report:
+    with Steps(_steps) as report:
         wanted = parse_size(size, dynamic=False) if size else None
         report("import torch")
         from export.eager_benchmark import eager_times, markdown

@@ -28,6 +28,7 @@ SMALLER = {
     "pix2rt untrained pix2pixhd": "--ngf 4",
     "pix2rt untrained pix2pix": "--ngf 4",
     "pix2rt bench": "--runs 2 --warmup 1",
+    "pix2rt report eager": "--turns 1",
 }
 # What does not run here, and where it does.
 ELSEWHERE = {
