@@ -16,6 +16,7 @@ def test_a_command_runs_as_written_but_small():
     assert made.written == "pix2rt train pix2pix demo --data small -o runs/1"
     assert made.run.startswith(made.written + " --ngf 4")
     assert one("pix2rt train pix2pixhd demo --data a -o b").run.endswith("--workers 0")
+    assert one("pix2rt train pix2pixhd global --data a -o b").run.endswith("--ngf 8")
     assert one("pix2rt info city.onnx").run == "pix2rt info city.onnx"
     assert one(". .venv/bin/activate").run == ""
     assert one("pip install '.[gpu]'").elsewhere == ELSEWHERE["pip"]

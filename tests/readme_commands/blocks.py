@@ -14,6 +14,7 @@ SMALLER = {
     "pix2rt data textures": "--count 4",
     "pix2rt train pix2pix": _NARROW,
     "pix2rt train pix2pixhd": _NARROW,
+    "pix2rt train pix2pixhd global": f"{_NARROW} --ngf 8",  # twice that of the enhancer around it
     "pix2rt train contextual_gan": f"--batch-size 2 {_NARROW}",
     "pix2rt train feature_network": _FEW_STEPS,
     "pix2rt train inpainting": f"--batch-size 2 --infer-ngf 2 --translate-ngf 2 --n-blocks 1 --ndf 4 {_FEW_STEPS}",
@@ -22,6 +23,7 @@ SMALLER = {
     "pix2rt study completion": "--items 2 --iterations 3",
     "pix2rt study style": "--items 2 --iterations 3",
     "pix2rt study hint": "--items 2 --iterations 3",
+    "pix2rt study attribute": "--items 1 --iterations 3",
     "pix2rt study sketch": "--items 2",
     "pix2rt study inpainting": "--items 2",
     "pix2rt complete": "--iterations 3",

@@ -40,8 +40,8 @@ def fill(folder: Path) -> None:
             _picture(folder / "masks" / f"{split}_{seed}.png", hole)
             _pair(folder, split, seed)
             write_scene(folder / "cityscapes", split, seed, (256, 512))
-    dabs = np.zeros((64, 64, 4), np.uint8)
-    dabs[8:16, 20:44] = (120, 70, 30, 255)
+    dabs = np.zeros((128, 128, 4), np.uint8)  # as large as the drawing
+    dabs[16:32, 40:88] = (120, 70, 30, 255)
     _picture(folder / "colours" / "a.png", dabs)
     write_texture(folder, "bsds/train", 1, 320)
     write_texture(folder, "bsds/val", 2, 320)
