@@ -86,7 +86,7 @@ def _frames(folder: Path) -> None:
 
 def _weights(folder: Path) -> None:
     torch.manual_seed(0)
-    torch.save(UNet(3, 3, 5, 4, "batch").state_dict(), folder / "facades" / "latest_net_G.pth")
+    torch.save(UNet(3, 3, 7, 4, "batch").state_dict(), folder / "facades" / "latest_net_G.pth")
     torch.save(global_generator(36, 3, "instance").state_dict(), folder / "latest_net_G.pth")
     (folder / "opt.txt").write_text(_OPTIONS)
     torch.save(vgg_state(), folder / "vgg19.pth")
