@@ -27,10 +27,10 @@ SMALLER = {
     "pix2rt study sketch": "--items 2",
     "pix2rt study inpainting": "--items 2",
     "pix2rt complete": "--iterations 3",
-    "pix2rt untrained pix2pixhd": "--ngf 4",
-    "pix2rt untrained pix2pix": "--ngf 4",
     "pix2rt bench": "--runs 2 --warmup 1",
     "pix2rt report eager": "--turns 1",
+    "pix2rt report completion": "--turns 1",
+    "pix2rt report burden": "--sizes 256x256 --runs 1",
 }
 # What does not run here, and where it does.
 ELSEWHERE = {
