@@ -1,8 +1,6 @@
 """One step of a sketch's completion as an engine, in ONNX Runtime and by torch eager, in turns."""
 
 import tempfile
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,10 +9,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from export.in_turns import in_turns, require_turns, shown_ms, speedup, table
 from export.inference_modules.contextual_gan import reference_step
 from export.onnx_from_checkpoint import Report, export_onnx
 from runtime.bench.inputs import generated_input
-from runtime.bench.measure import machine, measure
+from runtime.bench.measure import measure
 from runtime.engines.backend import Engine
 from runtime.engines.engine import open_engine
 from runtime.engines.onnx_engine import OnnxEngine
@@ -25,8 +24,6 @@ from training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from training.networks.contextual_gan import Architecture, build
 
 _STEPS = 5  # of one turn
-_MAX_TURNS = 10_000
-_PAUSE_S = 0.05  # in which the threads of the one library go to sleep before the other's wake up
 _CARRIED = {"next_z": "z", "next_velocity": "velocity"}
 _SCALARS = ("learning_rate", "momentum", "perceptual_weight", "z_limit")
 
@@ -55,8 +52,8 @@ class StepTimes:
 
     @property
     def speedup(self) -> float:
-        """Median of torch ÷ engine over the turns, which a busy machine slows alike."""
-        return float(np.median(np.divide(self.torch_ms, self.engine_ms)))
+        """See `export.in_turns.speedup`."""
+        return speedup(self.torch_ms, self.engine_ms)
 
 
 def step_times(
@@ -73,8 +70,7 @@ def step_times(
     Raises:
         InputError: `turns` is not a possible number, or the checkpoint is of another family.
     """
-    if not 1 <= turns <= _MAX_TURNS:
-        raise InputError(f"--turns is {turns}, expected a number from 1 to {_MAX_TURNS}")
+    require_turns(turns)
     checkpoint = load_checkpoint(checkpoint_path) if checkpoint_path else _papers()
     if not isinstance(checkpoint.architecture, Architecture):
         raise InputError(f"{checkpoint_path} holds a {checkpoint.family} network, expected contextual_gan")
@@ -95,23 +91,21 @@ def step_times(
 
 def markdown(times: StepTimes) -> str:
     """The figures, and what they were measured on."""
-    system, cost = machine(), times.spec.cost
+    cost = times.spec.cost
     flops = 2 * cost.macs / 1e9
     rows = [
         ("parameters", f"{cost.parameters / 1e6:.1f} M"),
         ("work of a step", f"{flops:.2f} GFLOP"),
         ("backend", times.backend),
-        ("engine, step", f"{np.median(times.engine_ms):.1f} ms (best {min(times.engine_ms):.1f})"),
-        ("in ONNX Runtime, step", f"{np.median(times.onnxruntime_ms):.1f} ms (best {min(times.onnxruntime_ms):.1f})"),
-        ("torch eager, step", f"{np.median(times.torch_ms):.1f} ms (best {min(times.torch_ms):.1f})"),
+        ("engine, step", shown_ms(times.engine_ms)),
+        ("in ONNX Runtime, step", shown_ms(times.onnxruntime_ms)),
+        ("torch eager, step", shown_ms(times.torch_ms)),
         ("engine is faster by", f"{times.speedup:.2f}×"),
         ("engine, arithmetic", f"{flops / np.median(times.engine_ms) * 1000:.0f} GFLOP/s"),
         ("search of 500 steps", f"{times.search_s:.1f} s"),
         ("peak memory of it", f"{times.peak_memory_mb:.0f} MB"),
     ]
-    lines = ["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows), ""]
-    lines.append(f"{system['cpu']}, {system['cores']} cores, torch {torch.__version__}; medians, measured in turns.")
-    return "\n".join(lines) + "\n"
+    return table(rows)
 
 
 def _in_turns(
@@ -137,25 +131,8 @@ def _in_turns(
         made = reference_step(networks, state)
         state.update({name: made[output] for output, name in _CARRIED.items()})
 
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads or before)
-    try:
-        steps = (loop.step, other.step, torch_step)
-        for step in steps:
-            _turn(step)
-        rounds = [[_turn(step) for step in steps] for _ in range(turns)]
-    finally:
-        torch.set_num_threads(before)
-    engine_ms, onnxruntime_ms, torch_ms = (list(turns) for turns in zip(*rounds, strict=True))
+    engine_ms, onnxruntime_ms, torch_ms = in_turns((loop.step, other.step, torch_step), turns, threads, _STEPS)
     return engine_ms, onnxruntime_ms, torch_ms
-
-
-def _turn(step: Callable[[], None]) -> float:
-    time.sleep(_PAUSE_S)
-    start = time.perf_counter()
-    for _ in range(_STEPS):
-        step()
-    return 1000 * (time.perf_counter() - start) / _STEPS
 
 
 def _papers() -> Checkpoint:

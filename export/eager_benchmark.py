@@ -1,17 +1,14 @@
 """An engine, and the networks of its checkpoint in torch eager, in turns: bytes to bytes on the CPU."""
 
-import time
-from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 
+from export.in_turns import in_turns, require_turns, shown_ms, speedup, table
 from export.onnx_from_checkpoint import Report, check_size
 from export.validate import graph_of
-from runtime.bench.measure import machine
 from runtime.engines.engine import open_engine
 from runtime.engines.spec import EngineSpec
 from runtime.errors import InputError
@@ -19,8 +16,6 @@ from training.checkpoint import load_checkpoint, sha256_of
 
 _SEED = 20261127
 _DYNAMIC_SIZE = (512, 512)
-_PAUSE_S = 0.05  # in which the threads of the one library go to sleep before the other's wake up
-_MAX_TURNS = 10_000
 
 
 @dataclass(frozen=True)
@@ -43,8 +38,8 @@ class EagerTimes:
 
     @property
     def speedup(self) -> float:
-        """Median of torch ÷ engine over the turns, which a busy machine slows alike."""
-        return float(np.median(np.divide(self.torch_ms, self.engine_ms)))
+        """See `export.in_turns.speedup`."""
+        return speedup(self.torch_ms, self.engine_ms)
 
 
 def eager_times(
@@ -69,8 +64,7 @@ def eager_times(
         InputError: the two do not belong together, `turns` or `size` is not possible, or torch alone does not make what
             the engine makes (an inpainter's matches come from the engine; a search has `report completion`).
     """
-    if not 1 <= turns <= _MAX_TURNS:
-        raise InputError(f"--turns is {turns}, expected a number from 1 to {_MAX_TURNS}")
+    require_turns(turns)
     report("read checkpoint")
     checkpoint = load_checkpoint(checkpoint_path)
     with closing(open_engine(engine_path, "cpu", threads=threads)) as engine:
@@ -85,34 +79,19 @@ def eager_times(
         size = spec.size or size or _DYNAMIC_SIZE
         check_size(graph, size)
         inputs, reference = graph.examples(1, *size, np.random.default_rng(_SEED)), graph.reference
-        before = torch.get_num_threads()
-        torch.set_num_threads(threads or before)
-        try:
-            report("measure")
-            calls: tuple[Callable[[], object], ...] = (lambda: engine.run(inputs), lambda: reference(inputs))
-            rounds = [[_timed(call) for call in calls] for _ in range(1 + turns)][1:]
-        finally:
-            torch.set_num_threads(before)
-    engine_ms, torch_ms = (list(column) for column in zip(*rounds, strict=True))
+        report("measure")
+        calls = (lambda: engine.run(inputs), lambda: reference(inputs))
+        engine_ms, torch_ms = in_turns(calls, turns, threads)
     return EagerTimes(spec, engine.backend, size, engine_ms, torch_ms)
 
 
 def markdown(times: EagerTimes) -> str:
     """The figures, and what they were measured on."""
-    system, ratios = machine(), np.divide(times.torch_ms, times.engine_ms)
+    ratios = np.divide(times.torch_ms, times.engine_ms)
     rows = [
         ("image", f"{times.size[1]}×{times.size[0]}"),
-        (f"engine, {times.backend}", f"{np.median(times.engine_ms):.1f} ms (best {min(times.engine_ms):.1f})"),
-        ("torch eager", f"{np.median(times.torch_ms):.1f} ms (best {min(times.torch_ms):.1f})"),
+        (f"engine, {times.backend}", shown_ms(times.engine_ms)),
+        ("torch eager", shown_ms(times.torch_ms)),
         ("engine is faster by", f"{times.speedup:.2f}× ({ratios.min():.2f} to {ratios.max():.2f})"),
     ]
-    lines = ["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows), ""]
-    lines.append(f"{system['cpu']}, {system['cores']} cores, torch {torch.__version__}; medians, measured in turns.")
-    return "\n".join(lines) + "\n"
-
-
-def _timed(call: Callable[[], object]) -> float:
-    time.sleep(_PAUSE_S)
-    start = time.perf_counter()
-    call()
-    return 1000 * (time.perf_counter() - start)
+    return table(rows)

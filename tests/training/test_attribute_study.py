@@ -2,6 +2,7 @@
 
 import pytest
 
+from runtime.errors import InputError
 from tests.tiny_models import save_tiny_checkpoint
 from tests.training.runs import command, face_data, train
 from training.checkpoint import load_checkpoint
@@ -43,6 +44,13 @@ def test_every_attribute_is_shown_as_often_as_it_is_absent(judge, trained):
     text = markdown(rows, 1)
     assert f"| glasses | {rows[0].kept} of 3 | {rows[0].invented} of 3 |" in text
     assert f"glasses {rows[0].accuracy:.3f}" in text
+
+
+def test_sketches_of_no_known_style_are_refused(judge, trained):
+    checkpoint = load_checkpoint(trained)
+    checkpoint.recipe = {"style": "stored"}
+    with pytest.raises(InputError, match="as they lie .*--style xdog, fdog, photocopy"):
+        study(checkpoint, judge, items=1)
 
 
 def test_what_is_not_completed_is_refused(tmp_path):

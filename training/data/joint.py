@@ -65,7 +65,11 @@ def joint_image(path: Path, style: str, side: int) -> NDArray[np.uint8]:
                 f"--style ({', '.join(STYLES)}) if these are photos"
             )
         return np.concatenate([resize_photo(half, (side, side)) for half in np.split(picture, 2, 1)], 1)
-    photo = middle_square(picture)
+    return joint_of(middle_square(picture), style, side)
+
+
+def joint_of(photo: NDArray[np.uint8], style: str, side: int) -> NDArray[np.uint8]:
+    """A square photo and its sketch as one joint image, uint8 [side, 2·side, 3]."""
     return np.concatenate([sketch_of(photo, style, side), resize_photo(photo, (side, side))], 1)
 
 

@@ -12,10 +12,11 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from runtime.errors import InputError
 from training.checkpoint import Checkpoint
 from training.data.faces import Face, random_face, render_face
-from training.data.images import resize_photo
-from training.data.joint import sketch_of
+from training.data.joint import joint_of
+from training.data.sketches import STYLES
 from training.systems.contextual_gan.completion import Search
 from training.systems.contextual_gan.held_out import Completer, Item
 
@@ -108,15 +109,21 @@ def study(
         items: of each attribute, shown and absent.
         search: of z; None for the paper's.
         progress: called with each face's name.
+
+    Raises:
+        InputError: the checkpoint names no style of sketch that can be made.
     """
     search = search or Search()
-    completer, style = Completer(checkpoint), checkpoint.recipe["style"]
-    side = checkpoint.architecture.size[0]
+    style = checkpoint.recipe.get("style", "xdog")
+    if style not in STYLES:
+        raise InputError(
+            f"the network learned from joint images as they lie ({style}), so how to sketch a face for it is not known; "
+            f"give one that was trained with --style {', '.join(STYLES)}"
+        )
+    completer, side = Completer(checkpoint), checkpoint.architecture.size[0]
     counts = {(name, there): [0, 0] for name in ATTRIBUTES for there in (True, False)}  # judged to be there; all
     for seed, face, needed in _faces(items):
-        photo = render_face(face, 2 * side)
-        joint = np.concatenate([sketch_of(photo, style, side), resize_photo(photo, (side, side))], 1)
-        item = Item(f"face {seed}", joint, given=0)
+        item = Item(f"face {seed}", joint_of(render_face(face, 2 * side), style, side), given=0)
         progress(item.name)
         made = item.held_out(completer.complete(item, search).images[search.iterations]).fake_image
         says = dict(zip(ATTRIBUTES, judge(made), strict=True))
