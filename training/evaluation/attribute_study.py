@@ -117,7 +117,7 @@ def study(
     style = checkpoint.recipe.get("style", "xdog")
     if style not in STYLES:
         raise InputError(
-            f"the network learned from joint images as they lie ({style}), so how to sketch a face for it is not known; "
+            f"the network learned from joint images as they lie ({style}); how to sketch a face for it is unknown; "
             f"give one that was trained with --style {', '.join(STYLES)}"
         )
     completer, side = Completer(checkpoint), checkpoint.architecture.size[0]
