@@ -89,27 +89,36 @@ def test_every_term_is_its_formula(system_of):
         hole = (batch["hole"].numpy() > 0).astype(np.float32)[:, None]
         smooth = smooth_fill(made.real, made.hole)
         coarse = system.networks.image2feature(torch.cat([smooth, made.hole], 1))
-        d1, d2 = (system.roles["discriminator"](made, *pair) for pair in ((made.real,) * 2, (made.filled, made.fake)))
-    real, fake, filled = made.real.numpy(), made.fake.numpy(), np.where(hole > 0, coarse.numpy(), made.real.numpy())
-    np.testing.assert_array_equal(made.filled.numpy(), filled)
+        true_scores, false_scores = (
+            system.roles["discriminator"](made, *pair) for pair in ((made.real,) * 2, made.images)
+        )
+    inferred, translated = made.inferred, made.translated
+    real, fake, filled = (
+        made.real.numpy(),
+        translated.fake.numpy(),
+        np.where(hole > 0, coarse.numpy(), made.real.numpy()),
+    )
+    np.testing.assert_array_equal(inferred.filled.numpy(), filled)
     np.testing.assert_allclose(real, batch["image"].permute(0, 3, 1, 2).numpy() / 127.5 - 1, atol=1e-6)
     small = hole.reshape(2, 1, 8, 4, 8, 4).max((3, 5))
-    np.testing.assert_allclose(made.swapped.numpy(), reference_patch_swap(made.true_features.numpy(), small), atol=1e-5)
+    swapped = reference_patch_swap(made.true_features.numpy(), small)
+    np.testing.assert_allclose(translated.swapped.numpy(), swapped, atol=1e-5)
     weights = np.broadcast_to(m_f(small, 3.0), made.true_features.shape)
     truth = made.true_features.numpy()
     size = np.abs(truth).mean()
     expected = {
-        "infer_feature": 10 * np.average(np.abs(made.predicted_features.numpy() - truth), weights=weights) / size,
-        "translate_feature": 10 * np.abs(made.fake_features.numpy() - truth).mean() / size,
+        "infer_feature": 10 * np.average(np.abs(inferred.features.numpy() - truth), weights=weights) / size,
+        "translate_feature": 10 * np.abs(translated.features.numpy() - truth).mean() / size,
         "infer_L1": np.average(np.abs(filled - real), weights=np.broadcast_to(hole, real.shape)),
         "translate_L1": np.average(np.abs(fake - real), weights=np.broadcast_to(1 - hole, real.shape)),
     }
     score = nn.BCEWithLogitsLoss()
-    for name, generator, true_scores, false_scores in zip(("D1", "D2"), ("infer", "translate"), d1, d2, strict=True):
-        expected[f"{name}_real"] = float(score(true_scores, torch.ones_like(true_scores)))
-        expected[f"{name}_fake"] = float(score(false_scores, torch.zeros_like(false_scores)))
+    for name, generator in {"D1": "infer", "D2": "translate"}.items():
+        true, false = true_scores[name], false_scores[name]
+        expected[f"{name}_real"] = float(score(true, torch.ones_like(true)))
+        expected[f"{name}_fake"] = float(score(false, torch.zeros_like(false)))
         weight = {"infer": 0.25, "translate": 0.5}[generator]
-        expected[f"{generator}_GAN"] = weight * float(score(false_scores, torch.ones_like(false_scores)))
+        expected[f"{generator}_GAN"] = weight * float(score(false, torch.ones_like(false)))
     assert logged.keys() == expected.keys()
     for name, value in expected.items():
         assert float(logged[name]) == pytest.approx(float(value), rel=1e-4), name
@@ -140,6 +149,31 @@ def test_gradients_stay_apart_unless_end_to_end(system_of):
     torch.testing.assert_close(apart["feature2image"], joined["feature2image"])
 
 
+def test_one_network_alone_is_trained(photos, features, tmp_path):
+    """The other stays as it was, its BatchNorm's statistics too, and is taken from the file that is named."""
+    given = {"family": FAMILY, "data": photos, "features": features}
+    train(tmp_path / "infer", networks="image2feature", **given)
+    first = load_checkpoint(tmp_path / "infer" / CHECKPOINT_FILE).networks
+    assert not any(name.startswith("translate") for name in losses(tmp_path / "infer")[0])
+    source = {"image2feature": str(tmp_path / "infer"), "translate_from": "predicted"}
+    train(tmp_path / "translate", networks="feature2image", seed=1, **given, **source)
+    second = load_checkpoint(tmp_path / "translate" / CHECKPOINT_FILE).networks
+    assert not any(name.startswith("infer") for name in losses(tmp_path / "translate")[0])
+    start = untrained(resolve(Options, PRESETS, "smoke", {})).networks
+    for same, other, name in ((start, first, "feature2image"), (first, second, "image2feature")):
+        assert all(torch.equal(same[name][key], value) for key, value in other[name].items())
+    for before, after, name in ((start, first, "image2feature"), (first, second, "feature2image")):
+        assert not any(torch.equal(before[name][key], value) for key, value in after[name].items() if value.ndim == 4)
+    # Both together go on from there, with the discriminator that was trained with Feature2Image.
+    train(tmp_path / "both", init=str(tmp_path / "translate"), **given)
+
+
+def test_end_to_end_needs_both(photos, features):
+    given = {"data": photos, "features": features, "translate_from": "predicted", "end_to_end": True}
+    with pytest.raises(TrainingError, match="end_to_end trains both networks, not feature2image"):
+        resolve(Options, PRESETS, "smoke", {**given, "networks": "feature2image"})
+
+
 def test_what_feature2image_learns_from(system_of):
     """truth: the real features; predicted: those of the filled image; mixture: of each image one or the other."""
     for source in ("truth", "predicted", "mixture"):
@@ -151,7 +185,7 @@ def test_what_feature2image_learns_from(system_of):
             small = torch.nn.functional.max_pool2d(made.hole, 4).numpy()
             candidates = {
                 "truth": reference_patch_swap(made.true_features.numpy(), small),
-                "predicted": reference_patch_swap(made.predicted_features.numpy(), small),
+                "predicted": reference_patch_swap(made.inferred.features.numpy(), small),
             }
             if source == "mixture":
                 torch.manual_seed(seed)
@@ -159,7 +193,7 @@ def test_what_feature2image_learns_from(system_of):
             else:
                 taken = [source, source]
             expected = np.stack([candidates[name][index] for index, name in enumerate(taken)])
-            np.testing.assert_allclose(made.swapped.numpy(), expected, atol=1e-5)
+            np.testing.assert_allclose(made.translated.swapped.numpy(), expected, atol=1e-5)
 
 
 def test_training_resumes_to_the_same_weights(photos, features, tmp_path):

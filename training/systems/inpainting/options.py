@@ -12,8 +12,11 @@ from training.networks.patchgan import PATCH_LAYERS
 from training.options import WindowOptions, option, require, require_architecture
 from training.systems.feature_network.options import parse_widths
 
+INFER, TRANSLATE = "image2feature", "feature2image"
+BOTH = "both"
 SOURCES = ("truth", "predicted", "mixture")
 _CHOICES: dict[str, tuple[Any, ...]] = {
+    "networks": (BOTH, INFER, TRANSLATE),
     "translate_from": SOURCES,
     "gan_mode": GAN_MODES,
     "d_norm": NORMS,
@@ -29,6 +32,8 @@ class Options(WindowOptions):
 
     batch_size: int = option(4, "photos per step and process")
     features: str = option("", "frozen feature network: checkpoint of feature_network, or torchvision's vgg19 weights")
+    networks: str = option(BOTH, "which are trained: both, or image2feature or feature2image alone")
+    image2feature: str = option("", "checkpoint of inpainting to take Image2Feature from, after --init")
     feature_widths: str = option("64,128,256", "channels of the feature network; VGG19's are 64,128,256")
     infer_ngf: int = option(64, "width of Image2Feature at half resolution")
     n_blocks: int = option(9, "residual blocks of Image2Feature")
@@ -71,9 +76,14 @@ class Options(WindowOptions):
             not self.end_to_end or self.translate_from != "truth",
             "end_to_end needs --translate-from predicted or mixture: true features say nothing of Image2Feature",
         )
+        require(not self.end_to_end or self.networks == BOTH, f"end_to_end trains both networks, not {self.networks}")
         require(self.batch_size >= 2, "batch_size is 1, but a batch's statistics need at least 2 images")
         require_architecture(lambda: self.architecture)
         parse_kinds(self.holes)
+
+    def trains(self, name: str) -> bool:
+        """Whether the network of that name learns; else it stays as it began."""
+        return self.networks in (BOTH, name)
 
     @property
     def architecture(self) -> Architecture:
