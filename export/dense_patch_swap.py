@@ -13,14 +13,16 @@ _NO_KEY = -1e9
 class DenseInpainting(Inpainting):
     """`Inpainting` of one image at a time that stores the scores of all pairs of patches."""
 
-    def match(self, features: Tensor, hole: Tensor) -> Tensor:
+    def match(self, features: Tensor, hole: Tensor, compared: Tensor) -> Tensor:
         """Patch-swap, [1, C, h, w] and [1, 1, h, w] → [1, C, h, w]; takes memory for (h·w)² numbers, several times."""
         channels, height, width = features.shape[1:]
         touched = F.max_pool2d(hole, 3, 1, 1)
         is_key = F.pad(1 - touched[..., 1:-1, 1:-1], (1, 1, 1, 1)).reshape(1, height * width, 1, 1) > 0
-        patches = F.unfold(features, 3, padding=1)[0].T.reshape(height * width, channels, 3, 3)
-        norms = patches.flatten(1).norm(dim=1).clamp_min(NORM_FLOOR)
-        scores = F.conv2d(features, patches / norms[:, None, None, None], padding=1)
+        patches, keys = (
+            F.unfold(of, 3, padding=1)[0].T.reshape(height * width, channels, 3, 3) for of in (features, compared)
+        )
+        norms = keys.flatten(1).norm(dim=1).clamp_min(NORM_FLOOR)
+        scores = F.conv2d(compared, keys / norms[:, None, None, None], padding=1)
         best = torch.where(is_key, scores, _NO_KEY).argmax(1, keepdim=True)
         winners = torch.zeros_like(scores).scatter(1, best, touched)
         pasted = F.conv_transpose2d(winners, patches, padding=1)

@@ -35,19 +35,19 @@ class FollowedMatches(Inpainting):
         self._given: Iterator[Tensor] = iter([torch.from_numpy(match) for match in matches])
         self._tolerance = MATCH_TOLERANCE[precision]
 
-    def match(self, features: Tensor, hole: Tensor) -> Tensor:
+    def match(self, features: Tensor, hole: Tensor, compared: Tensor) -> Tensor:
         """Paste what the engine matched.
 
         Raises:
             ParityError: it matched a worse key than rounding explains, none where there is one, or the reverse.
         """
-        given, own = next(self._given), patch_match(features, hole)
+        given, own = next(self._given), patch_match(compared, hole)
         if not torch.equal(given < 0, own < 0):
             raise ParityError(
                 f"the engine finds no match for {int((given < 0).sum())} of {given.numel()} feature pixels, the "
                 f"checkpoint for {int((own < 0).sum())}; report this with the checkpoint"
             )
-        loss = _largest_loss(features, own, given)
+        loss = _largest_loss(compared, own, given)
         if loss > self._tolerance:
             raise ParityError(
                 f"the engine matches a patch whose cosine is {loss:.3g} below the best one's, at most "

@@ -12,7 +12,9 @@ class Options(FamilyOptions):
     """See the fields; None leaves the choice to the size."""
 
     scales: int | None = option(None, "resolutions, each twice the last; by default from a side of 256 pixels up.")
-    iterations: int | None = option(None, "matches at each resolution; more sharpen textures. 1 by default.")
+    iterations: int | None = option(
+        None, "matches at the lowest resolution; more make textures coherent. 1 by default."
+    )
     style_transfer: bool = option(False, "repaint in the style of a second image instead.")
 
     @classmethod

@@ -11,7 +11,7 @@ import torch
 from onnx import TensorProto
 from torch.nn import functional as F
 
-from cuda_ext.reference import patch_swap
+from cuda_ext.reference import patch_match, patch_paste, patch_swap
 from export.dense_patch_swap import DenseInpainting
 from export.engine_from_onnx import Profile, engine_from_onnx
 from export.errors import ExportError, ParityError
@@ -102,8 +102,11 @@ def run(engine: Exported, arrays: dict[str, Any]) -> Any:
     return output
 
 
-def swapped(features: torch.Tensor, hole: torch.Tensor) -> torch.Tensor:
-    return torch.from_numpy(patch_swap(features.numpy(), hole.numpy()))
+def swapped(features: torch.Tensor, hole: torch.Tensor, compared: torch.Tensor | None = None) -> torch.Tensor:
+    if compared is None:
+        return torch.from_numpy(patch_swap(features.numpy(), hole.numpy()))
+    match = patch_match(compared.numpy(), hole.numpy())
+    return torch.from_numpy(patch_paste(features.numpy(), hole.numpy(), match))
 
 
 def completed(arrays: dict[str, Any], scales: int, iterations: int) -> Any:
@@ -124,11 +127,16 @@ def completed(arrays: dict[str, Any], scales: int, iterations: int) -> Any:
             larger, smooth = F.interpolate(made, scale_factor=2, mode="bilinear"), smooth_fill(small, missing)
             depth = low_pass(missing) ** 2
             made = larger * depth + smooth * (1 - depth)
-        guess = made = paste(made)
-        for _ in range(iterations):
-            features = swapped(networks["features"](made), F.max_pool2d(missing, 4))
-            made = paste(networks["feature2image"](features))
-            made = paste(made + low_pass(guess) - low_pass(made))
+        guess = paste(made)
+        features, cells = networks["features"](guess), F.max_pool2d(missing, 4)
+        if scale == scales - 1:
+            larger, times = F.interpolate(F.avg_pool2d(guess, 2), scale_factor=2, mode="bilinear"), iterations
+        features = swapped(features, cells, networks["features"](larger))
+        for _ in range(times - 1):
+            features = swapped(features, cells)
+        times = max(1, times // 4)
+        made = paste(networks["feature2image"](features))
+        made = paste(made + low_pass(guess) - low_pass(made))
     return quantised(made)
 
 
@@ -219,7 +227,7 @@ def test_the_graph_holds_the_operators_and_their_functions(engines: Any) -> None
     model = onnx.load(engines("two").path)
     onnx.checker.check_model(model)
     ours = [node for node in model.graph.node if node.domain == "pix2rt"]
-    assert [node.op_type for node in ours] == 4 * ["PatchMatch", "PatchPaste"]
+    assert [node.op_type for node in ours] == 3 * ["PatchMatch", "PatchPaste"]  # two at the lowest scale
     assert {function.name for function in model.functions} == {"PatchMatch", "PatchPaste"}
     assert not any(node.op_type == "BatchNormalization" for node in model.graph.node)
     types = {value.name: value.type.tensor_type.elem_type for value in (*model.graph.input, *model.graph.output)}
@@ -230,7 +238,7 @@ def test_the_graph_holds_the_operators_and_their_functions(engines: Any) -> None
 
 
 def test_cost_counts_the_match(engines: Any) -> None:
-    """At one scale: 8 features of 8×12 pixels, a quarter of them matched with the others."""
+    """At one scale: 8 features of 8×12 pixels, made twice, a quarter of them matched with the others."""
     cost = engines("one").spec.cost
     networks = tiny_checkpoint().build()
     macs = 0
@@ -246,7 +254,9 @@ def test_cost_counts_the_match(engines: Any) -> None:
                 module.register_forward_hook(count)
     with torch.no_grad():
         networks["image2feature"](torch.zeros(1, 4, *SIZE))
-        networks["feature2image"](networks["features"](torch.zeros(1, 3, *SIZE)))
+        for _ in range(2):
+            features = networks["features"](torch.zeros(1, 3, *SIZE))
+        networks["feature2image"](features)
     assert cost.macs == macs + 8 * (96 // 4) * (96 - 96 // 4)
     assert cost.parameters == sum(weight.numel() for network in networks.values() for weight in network.parameters())
 
@@ -268,7 +278,10 @@ def test_the_baselines_patch_swap_is_the_definition() -> None:
         height, width = rng.integers(3, 12, 2)
         features = torch.from_numpy(rng.integers(-3, 4, (1, 2, height, width)).astype(np.float32))
         hole = torch.from_numpy((rng.random((1, 1, height, width)) < rng.choice([0, 0.05, 0.2, 1])).astype(np.float32))
-        torch.testing.assert_close(dense(features, hole), swapped(features, hole), atol=1e-5, rtol=0)
+        compared = torch.from_numpy(rng.integers(-3, 4, (1, 2, height, width)).astype(np.float32))
+        for other in (features, compared):
+            received = dense(features, hole, other)
+            torch.testing.assert_close(received, swapped(features, hole, other), atol=1e-5, rtol=0)
 
 
 @torch.no_grad()
@@ -281,7 +294,7 @@ def test_the_gate_follows_matches_as_good_as_its_own_and_no_others() -> None:
     own = torch.ops.pix2rt.patch_match(features, hole)
 
     def followed(match: torch.Tensor) -> torch.Tensor:
-        return FollowedMatches(networks, 1, 1, [match.numpy()], "fp32").match(features, hole)
+        return FollowedMatches(networks, 1, 1, [match.numpy()], "fp32").match(features, hole, features)
 
     torch.testing.assert_close(followed(own), swapped(features, hole))
     query = (0, 5, 5)
@@ -386,9 +399,9 @@ def test_the_pipeline_of_export_is_that_of_training() -> None:
     matches: list[Any] = []
 
     class Noting(Inpainting):
-        def match(self, features: torch.Tensor, hole: torch.Tensor) -> torch.Tensor:
-            matches.append(torch.ops.pix2rt.patch_match(features, hole).numpy())
-            return super().match(features, hole)
+        def match(self, features: torch.Tensor, hole: torch.Tensor, compared: torch.Tensor) -> torch.Tensor:
+            matches.append(torch.ops.pix2rt.patch_match(compared, hole).numpy())
+            return super().match(features, hole, compared)
 
     image = torch.from_numpy(arrays["image"].transpose(0, 3, 1, 2) / np.float32(127.5) - 1)
     hole = torch.from_numpy((arrays["hole_mask"] > 0).astype(np.float32))[:, None]

@@ -27,11 +27,11 @@ def test_the_program_is_coarse(engines: Any) -> None:
         "hole_mask": 1,
         "smooth_fill": 2,
         "blend": 1,
-        "patch_match": 4,
-        "patch_paste": 4,
+        "patch_match": 3,
+        "patch_paste": 3,
     }
-    assert counts["affine"] == 4
-    assert counts["select"] == 2 + 2 * 4 - 1  # one before each scale and two a pass; the last pastes bytes
+    assert counts["affine"] == 4  # one for each time that features are computed
+    assert counts["select"] == 2 + 2 * 2 - 1  # one before each scale and two a translation; the last pastes bytes
     assert [layer.op for layer in program.layers][-1] == "paste_bytes"
 
 
@@ -44,5 +44,5 @@ def test_matches_are_those_of_the_backend(engines: Any) -> None:
         assert shown
         for backend in engine.backends:
             (given,) = _matches(shown, backend, examples)
-            assert [match.shape for match in given] == [(1, 4, 6)] * 2 + [(1, 8, 12)] * 2
+            assert [match.shape for match in given] == [(1, 4, 6)] * 2 + [(1, 8, 12)]
             assert all(match.dtype == np.int32 and (match >= 0).any() and (match == -1).any() for match in given)

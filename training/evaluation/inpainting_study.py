@@ -37,7 +37,7 @@ class Comparison:
         trained: checkpoints.
         photos: held-out photos with holes.
         scales: of the systems; 0 for two from 512 pixels on, else one.
-        iterations: more than 1 adds a row in which swap and translation are repeated so often.
+        iterations: more than 1 adds a row in which features are swapped so often at the lowest scale.
         features: network of the feature distance; None for the first checkpoint's own.
     """
 

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cuda_ext.ops import patch_swap
+from cuda_ext.ops import patch_match, patch_paste
 from training.networks.feature_network import STRIDE
 from training.networks.infer_match_translate import Architecture, build
 from training.networks.smooth_fill import smooth_fill
@@ -20,14 +20,23 @@ class Inpainting(nn.Module):
     """The whole inference pipeline (figure 2 and section 3.5 of the paper).
 
     Image2Feature works at the lowest scale alone. Every scale then matches and translates; the result, enlarged, fills
-    the hole of the next. Not in the paper: that counts deep in the hole only, near its border a smooth filling does, so
-    thin holes do not suffer from scales at which they are wide. And low frequencies stay those of the guess that a
-    scale begins with: the match looks at directions of features only, so its texture is right and its light is not.
+    the hole of the next. Not in the paper:
+
+    - That counts deep in the hole only, near its border a smooth filling does, so thin holes do not suffer from scales
+      at which they are wide.
+    - Low frequencies stay those of the guess that a scale begins with: the match looks at directions of features only,
+      so its texture is right and its light is not.
+    - Where a patch goes is decided by pictures without fine detail, what goes there has it: the guess is compared with
+      known pixels as blurred as itself, those of the last scale enlarged likewise. Else blurred patches would find
+      blurred ones. Such pairs are those of image analogies (Hertzmann et al. 2001).
+    - Swapped features are swapped again, most often at the lowest scale, where a patch covers most: neighbours come to
+      agree, and the mean of patches that overlap is no blur (Wexler et al. 2007, space-time completion).
 
     Args:
         networks: those of `build`, in evaluation mode.
         scales: 1 works at the image's size alone, 2 at half of it first, …
-        iterations: times that features are swapped and translated at each scale; more sharpen textures.
+        iterations: times that features are swapped at the lowest scale, a quarter as often at each finer one, where
+            matching costs sixteen times as much, but at least once; more make textures coherent.
         swap: False leaves out the match: the features of the coarse image are translated as they are.
     """
 
@@ -54,14 +63,15 @@ class Inpainting(nn.Module):
             [N, 3, H, W] in [−1, 1], equal to `image` outside the hole.
         """
         pyramid = [_shrunk(image, hole, scale) for scale in reversed(range(self.scales))]
-        made = self.image2feature(masked_input(*pyramid[0]))
+        made, blurred = self.image2feature(masked_input(*pyramid[0])), None
         for index, (known, missing) in enumerate(pyramid):
             if index:
-                made = _blended_by_depth(_enlarged(made, 2), known, missing)
-            guess = made = pasted(made, known, missing)
-            for _ in range(self.iterations):
-                made = pasted(self.translate(made, missing), known, missing)
-                made = pasted(made + low_pass(guess - made), known, missing)
+                blurred = _enlarged(made, 2)
+                made = _blended_by_depth(blurred, known, missing)
+            guess = pasted(made, known, missing)
+            times = max(1, self.iterations // 4**index)
+            made = pasted(self.translate(guess, missing, times, blurred), known, missing)
+            made = pasted(made + low_pass(guess - made), known, missing)
         return made
 
     def coarse(self, image: Tensor, hole: Tensor) -> Tensor:
@@ -71,14 +81,29 @@ class Inpainting(nn.Module):
         made = pasted(self.image2feature(masked_input(known, missing)), known, missing)
         return pasted(_enlarged(made, 2**scale) if scale else made, image, hole)
 
-    def translate(self, filled: Tensor, hole: Tensor) -> Tensor:
-        """Match and Translate: features, swapped in the hole, back to an image [N, 3, H, W] that is new everywhere."""
-        features = self.features(filled)
-        return self.feature2image(self.match(features, shrunk_hole(hole)) if self.swap else features)
+    def translate(self, filled: Tensor, hole: Tensor, times: int = 1, blurred: Tensor | None = None) -> Tensor:
+        """Match and Translate: features, swapped in the hole, back to an image [N, 3, H, W] that is new everywhere.
 
-    def match(self, features: Tensor, hole: Tensor) -> Tensor:
-        """Patch-swap of features [N, C, h, w] in hole [N, 1, h, w], which gets their type, as ONNX asks."""
-        return patch_swap(features, hole.to(features.dtype))
+        Args:
+            filled: [N, 3, H, W], with a guess in the hole.
+            hole: [N, 1, H, W].
+            times: that features are swapped.
+            blurred: `filled` without fine detail, by which the first swap chooses; None for one of half the resolution.
+        """
+        features = self.features(filled)
+        if self.swap:
+            compared = self.features(_enlarged(F.avg_pool2d(filled, 2), 2) if blurred is None else blurred)
+            for _ in range(times):
+                features = compared = self.match(features, shrunk_hole(hole), compared)
+        return self.feature2image(features)
+
+    def match(self, features: Tensor, hole: Tensor, compared: Tensor) -> Tensor:
+        """Patch-swap of features [N, C, h, w] in hole [N, 1, h, w], which gets their type, as ONNX asks.
+
+        Which patch goes where is decided by the features `compared`; they may be the same.
+        """
+        hole = hole.to(features.dtype)
+        return patch_paste(features, hole, patch_match(compared, hole))
 
     def forward_style(self, image: Tensor, style: Tensor) -> Tensor:
         """Style transfer: every patch of the image's features becomes the most similar one of the style's.
@@ -97,7 +122,7 @@ class Inpainting(nn.Module):
             width = made.shape[3] // STRIDE
             is_content = torch.arange(features.shape[3], device=features.device) < width
             hole = torch.zeros_like(features[:, :1]) + is_content.to(features.dtype)
-            made = self.feature2image(self.match(features, hole)[..., :width])
+            made = self.feature2image(self.match(features, hole, features)[..., :width])
         return made
 
 

@@ -21,7 +21,7 @@ SETTINGS = {
     "holes": f"one or more of {', '.join(KINDS)}; default as in training",
     "size": "HEIGHTxWIDTH every photo is brought to; default 512x512 if none is smaller, else 256x256",
     "scales": "1 (default) works at the photo's size alone, 2 at half of it first, …",
-    "iterations": "swaps at each scale; default 1",
+    "iterations": "swaps at the lowest scale; default 1",
 }
 _DEFAULTS = {"size": "", "scales": "1", "iterations": "1"}
 
