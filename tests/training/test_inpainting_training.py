@@ -171,7 +171,12 @@ def test_one_network_alone_is_trained(photos, features, tmp_path):
 def test_end_to_end_needs_both(photos, features):
     given = {"data": photos, "features": features, "translate_from": "predicted", "end_to_end": True}
     with pytest.raises(TrainingError, match="end_to_end trains both networks, not feature2image"):
-        resolve(Options, PRESETS, "smoke", {**given, "networks": "feature2image"})
+        resolve(Options, PRESETS, "smoke", {**given, "networks": "feature2image", "init": "runs/infer"})
+
+
+def test_feature2image_alone_needs_its_image2feature():
+    with pytest.raises(TrainingError, match="name the Image2Feature that it will be used with"):
+        resolve(Options, PRESETS, "demo-translate", {})
 
 
 def test_what_feature2image_learns_from(system_of):
@@ -248,7 +253,7 @@ def test_the_papers_preset_has_the_papers_numbers():
 
 
 def test_the_shipped_engine_fits_ten_megabytes():
-    networks = untrained(resolve(Options, PRESETS, "demo", {})).networks
+    networks = untrained(resolve(Options, PRESETS, "demo-infer", {})).networks
     assert 4 * sum(value.numel() for network in networks.values() for value in network.values()) < 10_000_000
 
 

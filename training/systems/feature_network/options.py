@@ -53,8 +53,15 @@ def parse_widths(text: str, name: str) -> tuple[int, int, int]:
 
 
 PRESETS: dict[str, dict[str, Any]] = {
-    # For the inpainter that ships: any few hundred photos or textures, minutes on one CPU core.
-    "demo": {"min_scale": 0.6, "precision": "auto", "save_every": 200, "sample_every": 200},
+    # For the inpainter that ships: any few thousand photos or textures, minutes on one CPU core.
+    "demo": {
+        "min_scale": 0.25,
+        "precision": "auto",
+        "epochs": 4,
+        "decay_epochs": 4,
+        "save_every": 200,
+        "sample_every": 200,
+    },
     "smoke": {
         "widths": "4,4,8",
         "resize": "32x32",
