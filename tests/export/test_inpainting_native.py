@@ -20,12 +20,12 @@ needs_kernels = pytest.mark.skipif(missing_reason() is not None, reason=str(miss
 
 @pytest.mark.nightly
 def test_the_program_is_coarse(engines: Any) -> None:
-    """Filling is one layer, and what is pasted twice is pasted once."""
+    """Filling is one layer, twice at each scale, and what is pasted twice is pasted once."""
     program, _ = read_program(engines("two").path, engines("two").spec) or pytest.fail("no program")
     counts = Counter(layer.op for layer in program.layers)
     assert {op: counts[op] for op in ("hole_mask", "smooth_fill", "blend", "patch_match", "patch_paste")} == {
         "hole_mask": 1,
-        "smooth_fill": 2,
+        "smooth_fill": 4,
         "blend": 1,
         "patch_match": 3,
         "patch_paste": 3,

@@ -157,20 +157,23 @@ def slow_pipeline(networks, image, hole, scales, iterations, swap):
             made = run("image2feature", np.concatenate([smooth[None], missing], 1))
         else:
             smooth = slow_smooth_fill(known[0], missing[0, 0])[None]
-            halved = made
-            made = smooth + slow_low_pass(missing) ** 2 * (bilinear(made) - smooth)
+            coarser = bilinear(made)
+            made = smooth + slow_low_pass(missing) ** 2 * (coarser - smooth)
         guess = np.where(missing > 0, made, known)
         features = run("features", guess)
         _, missing_features = shrink(guess, missing, 4)
         if scale == scales - 1:
-            halved, times = shrink(guess, np.zeros_like(missing), 2)[0], iterations
+            halved = guess.reshape(*guess.shape[:2], guess.shape[2] // 2, 2, guess.shape[3] // 2, 2).mean((3, 5))
+            coarser, times = bilinear(halved), iterations
         if swap:
-            match = reference_patch_match(bilinear(run("features", halved)), missing_features)
+            match = reference_patch_match(run("features", coarser), missing_features)
             features = reference_patch_paste(features, missing_features, match)
         for _ in range(times - 1 if swap else 0):
             features = reference_patch_swap(features, missing_features)
-        times = max(1, times // 4)
-        made = np.where(missing > 0, run("feature2image", features), known)
+        times = max(1, times // 2)
+        made = run("feature2image", features)
+        missed = slow_smooth_fill((known - made)[0], missing[0, 0])[None]
+        made = np.where(missing > 0, made + missed, known)
         made = np.where(missing > 0, made + slow_low_pass(guess) - slow_low_pass(made), known)
     return made
 

@@ -26,17 +26,19 @@ class Inpainting(nn.Module):
       at which they are wide.
     - Low frequencies stay those of the guess that a scale begins with: the match looks at directions of features only,
       so its texture is right and its light is not.
-    - Where a patch goes is decided by features of half the resolution, those of the last scale, enlarged; what goes
-      there has all detail. A guess has none yet: blurred patches would find blurred ones. Such pairs are those of image
-      analogies (Hertzmann et al. 2001).
+    - Where a patch goes is decided by pictures without fine detail, what goes there has it: the guess is compared with
+      known pixels as blurred as itself, those of the last scale enlarged likewise. Else blurred patches would find
+      blurred ones. Such pairs are those of image analogies (Hertzmann et al. 2001).
     - Swapped features are swapped again, most often at the lowest scale, where a patch covers most: neighbours come to
       agree, and the mean of patches that overlap is no blur (Wexler et al. 2007, space-time completion).
+    - By how much the translated image misses the known pixels around a hole is spread into it and taken off, as a
+      membrane in seamless cloning (Pérez et al. 2003): no seam stays.
 
     Args:
         networks: those of `build`, in evaluation mode.
         scales: 1 works at the image's size alone, 2 at half of it first, …
-        iterations: times that features are swapped at the lowest scale, a quarter as often at each finer one, where
-            matching costs sixteen times as much, but at least once; more make textures coherent.
+        iterations: times that features are swapped at the lowest scale, half as often at each finer one, but at least
+            once; more make textures coherent.
         swap: False leaves out the match: the features of the coarse image are translated as they are.
     """
 
@@ -63,14 +65,15 @@ class Inpainting(nn.Module):
             [N, 3, H, W] in [−1, 1], equal to `image` outside the hole.
         """
         pyramid = [_shrunk(image, hole, scale) for scale in reversed(range(self.scales))]
-        made, coarser = self.image2feature(masked_input(*pyramid[0])), None
+        made, blurred = self.image2feature(masked_input(*pyramid[0])), None
         for index, (known, missing) in enumerate(pyramid):
             if index:
-                coarser = made
-                made = _blended_by_depth(_enlarged(made, 2), known, missing)
+                blurred = _enlarged(made, 2)
+                made = _blended_by_depth(blurred, known, missing)
             guess = pasted(made, known, missing)
-            times = max(1, self.iterations // 4**index)
-            made = pasted(self.translate(guess, missing, times, coarser), known, missing)
+            times = max(1, self.iterations // 2**index)
+            made = self.translate(guess, missing, times, blurred)
+            made = pasted(made + smooth_fill(known - made, missing), known, missing)
             made = pasted(made + low_pass(guess - made), known, missing)
         return made
 
@@ -81,19 +84,18 @@ class Inpainting(nn.Module):
         made = pasted(self.image2feature(masked_input(known, missing)), known, missing)
         return pasted(_enlarged(made, 2**scale) if scale else made, image, hole)
 
-    def translate(self, filled: Tensor, hole: Tensor, times: int = 1, coarser: Tensor | None = None) -> Tensor:
+    def translate(self, filled: Tensor, hole: Tensor, times: int = 1, blurred: Tensor | None = None) -> Tensor:
         """Match and Translate: features, swapped in the hole, back to an image [N, 3, H, W] that is new everywhere.
 
         Args:
             filled: [N, 3, H, W], with a guess in the hole.
             hole: [N, 1, H, W].
             times: that features are swapped.
-            coarser: `filled` at half the size, by which the first swap chooses; None for its mean.
+            blurred: `filled` without fine detail, by which the first swap chooses; None for one of half the resolution.
         """
         features = self.features(filled)
         if self.swap:
-            halved = F.avg_pool2d(filled, 2) if coarser is None else coarser
-            compared = _enlarged(self.features(halved), 2)
+            compared = self.features(_enlarged(F.avg_pool2d(filled, 2), 2) if blurred is None else blurred)
             for _ in range(times):
                 features = compared = self.match(features, shrunk_hole(hole), compared)
         return self.feature2image(features)
